@@ -57,9 +57,9 @@ ErrorKind kind_of(int errno_value) {
 }  // namespace
 
 std::unexpected<Error> fail_errno(int errno_value, std::string_view what) {
-  return std::unexpected<Error>(
-      Error{kind_of(errno_value),
-            fmt::format("{}: {}", what, std::generic_category().message(errno_value)), errno_value});
+  return std::unexpected<Error>(Error{
+      kind_of(errno_value),
+      fmt::format("{}: {}", what, std::generic_category().message(errno_value)), errno_value});
 }
 
 void bug(const char* file, int line, const char* expression, std::string_view what) {

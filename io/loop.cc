@@ -1,0 +1,195 @@
+#include "io/loop.h"
+
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "io/ring_setup.h"
+
+namespace dormouse::io {
+namespace {
+
+// The longest sleep of a turn with nothing due: only bounds how late a clock jump is noticed.
+constexpr uint64_t kIdleWaitMs = 60'000;
+
+uint64_t monotonic_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return uint64_t(now.tv_sec) * 1000 + uint64_t(now.tv_nsec) / 1'000'000;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
+  auto loop = std::unique_ptr<Loop>(new Loop());
+  auto params = private_ring_params();
+  int error = io_uring_queue_init_params(options.entries, &loop->ring_, &params);
+  if (error < 0) return fail_errno(-error, "io_uring_setup (is kernel.io_uring_disabled set?)");
+  io_uring_ring_dontfork(&loop->ring_);
+  loop->now_ms_ = monotonic_ms();
+  loop->root_ = std::make_unique<Scope>(*loop, nullptr);
+  return loop;
+}
+
+Result<std::unique_ptr<Loop>> Loop::adopt(Fd ring, const io_uring_params& params) {
+  auto loop = std::unique_ptr<Loop>(new Loop());
+  io_uring_params copy = params;
+  int error = io_uring_queue_mmap(ring.get(), &copy, &loop->ring_);
+  if (error < 0) return fail_errno(-error, "mapping an existing io_uring");
+  loop->adopted_ = std::move(ring);
+  // A former owner may have died between writing entries and submitting them: their buffers are
+  // gone, so the entries must never be seen. Nobody else submits now, so the tail is ours to move.
+  io_uring_sq& sq = loop->ring_.sq;
+  unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
+  __atomic_store_n(sq.ktail, head, __ATOMIC_RELEASE);
+  sq.sqe_head = sq.sqe_tail = head;
+  // Completions of requests that died with their process.
+  unsigned stale = io_uring_cq_ready(&loop->ring_);
+  io_uring_cq_advance(&loop->ring_, stale);
+  loop->now_ms_ = monotonic_ms();
+  loop->root_ = std::make_unique<Scope>(*loop, nullptr);
+  return loop;
+}
+
+Loop::~Loop() {
+  root_.reset();
+  if (ring_.ring_fd >= 0 && ring_.sq.sqes != nullptr) {
+    io_uring_queue_exit(&ring_);  // closes the descriptor too
+    adopted_.release();
+  }
+}
+
+void Loop::ready(std::coroutine_handle<> handle, Scope* scope) {
+  ready_.emplace_back(handle, scope);
+}
+
+void Loop::switch_hook(ResumeHook* hook) {
+  if (hook == hook_) return;
+  if (hook_ != nullptr) hook_->leave();
+  hook_ = hook;
+  if (hook_ != nullptr) hook_->enter();
+}
+
+void Loop::run_ready() {
+  // Only what was ready at the start of the turn: what these resume runs after the next wait, so
+  // no coroutine can starve the ring.
+  running_.swap(ready_);
+  for (auto& [handle, scope] : running_) {
+    switch_hook(scope != nullptr ? scope->hook() : nullptr);
+    handle.resume();
+  }
+  switch_hook(nullptr);
+  running_.clear();
+}
+
+void Loop::run_timers() {
+  while (!timers_.empty() && timers_.begin()->first <= now_ms_) {
+    Timer* timer = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    timer->expire();
+  }
+}
+
+void Loop::wait() {
+  uint64_t wait_ms = kIdleWaitMs;
+  if (!timers_.empty()) {
+    uint64_t due = timers_.begin()->first;
+    wait_ms = due > now_ms_ ? std::min(due - now_ms_, kIdleWaitMs) : 0;
+  }
+  io_uring_cqe* cqe = nullptr;
+  if (!ready_.empty() || wait_ms == 0) {
+    io_uring_submit_and_get_events(&ring_);
+  } else {
+    __kernel_timespec timeout{.tv_sec = int64_t(wait_ms / 1000),
+                              .tv_nsec = int64_t(wait_ms % 1000) * 1'000'000};
+    int error = io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+    DORMOUSE_CHECK(
+        error >= 0 || error == -ETIME || error == -EINTR || error == -EBUSY || error == -EAGAIN,
+        "io_uring_enter fails only when busy or interrupted");
+  }
+  now_ms_ = monotonic_ms();
+  unsigned head = 0;
+  unsigned seen = 0;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    ++seen;
+    uint64_t user_data = cqe->user_data;
+    if (user_data == 0) continue;
+    if ((user_data & 1) != 0) {
+      if (tagged_ != nullptr) tagged_->complete_tagged(user_data, cqe->res, cqe->flags);
+    } else {
+      reinterpret_cast<Completion*>(user_data)->complete(cqe->res, cqe->flags);
+    }
+  }
+  io_uring_cq_advance(&ring_, seen);
+}
+
+namespace {
+
+Task<void> keep_result(Task<int> task, int* result, bool* done) {
+  *result = co_await std::move(task);
+  *done = true;
+}
+
+Task<void> join_root(Scope* root, bool* done) {
+  co_await root->join();
+  *done = true;
+}
+
+}  // namespace
+
+int Loop::run(Task<int> task) {
+  int result = 0;
+  bool done = false;
+  {
+    Scope main(*this, root_.get());
+    main.spawn(keep_result(std::move(task), &result, &done));
+    while (!done || main.running() > 0) {
+      run_timers();
+      run_ready();
+      if (!done || main.running() > 0) wait();
+    }
+  }
+  root_->cancel();
+  bool joined = false;
+  Scope last(*this, nullptr);
+  last.spawn(join_root(root_.get(), &joined));
+  while (!joined || last.running() > 0) {
+    run_timers();
+    run_ready();
+    if (!joined || last.running() > 0) wait();
+  }
+  return result;
+}
+
+io_uring_sqe* Loop::next_sqe() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  while (sqe == nullptr) {
+    int submitted = io_uring_submit(&ring_);
+    DORMOUSE_CHECK(
+        submitted >= 0 || submitted == -EBUSY || submitted == -EAGAIN || submitted == -EINTR,
+        "a full submission queue can be submitted");
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void Loop::cancel(uint64_t user_data) {
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_cancel64(sqe, user_data, 0);
+  io_uring_sqe_set_data64(sqe, 0);
+}
+
+Result<uint16_t> Loop::register_personality() {
+  int id = io_uring_register_personality(&ring_);
+  if (id < 0) return fail_errno(-id, "io_uring_register_personality");
+  return uint16_t(id);
+}
+
+void Loop::unregister_personality(uint16_t id) { io_uring_unregister_personality(&ring_, id); }
+
+SleepOp Loop::sleep(uint64_t ms) { return SleepOp(*this, ms); }
+SleepOp Loop::yield() { return SleepOp(*this, 0); }
+
+}  // namespace dormouse::io

@@ -1,0 +1,231 @@
+#pragma once
+// Loop: one io_uring, one thread, the coroutines that run on it. Every await of an operation below
+// answers a Result; a negative completion becomes an Error with the text given by `what`.
+//
+// Lifetimes: buffers and paths handed to an operation belong to the caller and must live until the
+// await returns (they do, when they are locals of the awaiting coroutine). A Loop outlives its
+// Scopes.
+
+#include <liburing.h>
+#include <sys/stat.h>
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/fd.h"
+#include "io/result.h"
+#include "io/scope.h"
+#include "io/task.h"
+#include "io/timer.h"
+
+namespace dormouse::io {
+
+// What a completion's user_data points at, unless its lowest bit is set: those belong to the
+// SocketTable (socket_table.h).
+class Completion {
+ public:
+  virtual void complete(int32_t result, uint32_t flags) = 0;
+
+ protected:
+  virtual ~Completion() = default;
+};
+
+class TaggedCompletions {
+ public:
+  virtual void complete_tagged(uint64_t user_data, int32_t result, uint32_t flags) = 0;
+
+ protected:
+  virtual ~TaggedCompletions() = default;
+};
+
+struct LoopOptions {
+  // Submission slots. 256 is enough for one turn's batch; a full queue is submitted early.
+  uint32_t entries = 256;
+};
+
+class RingOp;
+class OpenOp;
+class SleepOp;
+
+class Loop {
+ public:
+  // A private ring. Fails with kUnsupported and the name of what is missing (see probe.h).
+  static Result<std::unique_ptr<Loop>> create(const LoopOptions& options = {});
+  // A ring that another process made and may outlive us (ring_setup.h). Entries that a former
+  // owner left in the submission queue are discarded, its completions dropped.
+  static Result<std::unique_ptr<Loop>> adopt(Fd ring, const io_uring_params& params);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs `task` under the root scope, and whatever it spawns, until it returns; then cancels and
+  // joins what is left in the root scope.
+  int run(Task<int> task);
+  Scope& root() { return *root_; }
+
+  uint64_t now_ms() const { return now_ms_; }  // CLOCK_MONOTONIC, taken once per turn
+
+  RingOp poll(int fd, uint32_t events);                         // answers the events that are ready
+  RingOp accept(int fd, sockaddr* address, socklen_t* length);  // answers a descriptor
+  RingOp connect(int fd, const sockaddr* address, socklen_t length);
+  RingOp recv(int fd, std::span<std::byte> buffer, int flags = 0);       // 0 bytes: end of file
+  RingOp send(int fd, std::span<const std::byte> bytes, int flags = 0);  // may be short
+  RingOp read(int fd, std::span<std::byte> buffer, uint64_t offset);
+  RingOp write(int fd, std::span<const std::byte> bytes, uint64_t offset);
+  OpenOp open(const char* path, int flags, mode_t mode = 0600);
+  RingOp fsync(int fd, bool data_only = false);
+  RingOp rename(const char* from, const char* to);
+  RingOp unlink(const char* path);
+  RingOp link(const char* from, const char* to);
+  RingOp mkdir(const char* path, mode_t mode);
+  RingOp statx(const char* path, uint32_t mask, struct statx* out);
+  SleepOp sleep(uint64_t ms);
+  SleepOp yield();  // lets everything else that is ready run first
+
+  // Registers the calling thread's present credentials; the id goes into ResumeHook::personality.
+  Result<uint16_t> register_personality();
+  void unregister_personality(uint16_t id);
+
+  // Makes the coroutine run on the next turn, under the scope's hook.
+  void ready(std::coroutine_handle<> handle, Scope* scope);
+
+  // --- for io/ itself ---
+  io_uring_sqe* next_sqe();  // never null: submits when the queue is full
+  void cancel(uint64_t user_data);
+  void set_tagged(TaggedCompletions* tagged) { tagged_ = tagged; }
+  int ring_fd() const { return ring_.ring_fd; }
+  io_uring* ring() { return &ring_; }
+  void add_timer(uint64_t due_ms, Timer* timer) { timers_.emplace(due_ms, timer); }
+  void remove_timer(uint64_t due_ms, Timer* timer) { timers_.erase({due_ms, timer}); }
+
+ private:
+  Loop() = default;
+  void run_ready();
+  void run_timers();
+  void wait();
+  void switch_hook(ResumeHook* hook);
+
+  io_uring ring_{};
+  Fd adopted_;
+  std::unique_ptr<Scope> root_;
+  std::vector<std::pair<std::coroutine_handle<>, Scope*>> ready_;
+  std::vector<std::pair<std::coroutine_handle<>, Scope*>> running_;
+  std::set<std::pair<uint64_t, Timer*>> timers_;
+  TaggedCompletions* tagged_ = nullptr;
+  ResumeHook* hook_ = nullptr;
+  uint64_t now_ms_ = 0;
+};
+
+// One submission. Await it once.
+class RingOp : public Completion, public detail::Pending {
+ public:
+  RingOp(Loop& loop, const io_uring_sqe& sqe, const char* what)
+      : loop_(loop), sqe_(sqe), what_(what) {}
+
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) {
+    return start(handle, handle.promise().scope);
+  }
+  Result<uint32_t> await_resume();
+
+  void complete(int32_t result, uint32_t flags) override;
+  void cancel() override;
+
+ protected:
+  bool start(std::coroutine_handle<> handle, Scope* scope);
+
+  Loop& loop_;
+  io_uring_sqe sqe_;
+  const char* what_;
+  std::coroutine_handle<> handle_;
+  Scope* scope_ = nullptr;
+  int32_t result_ = 0;
+};
+
+// Like RingOp, answering an owned descriptor.
+class OpenOp : public RingOp {
+ public:
+  OpenOp(Loop& loop, const io_uring_sqe& sqe, const char* path)
+      : RingOp(loop, sqe, "open"), path_(path) {}
+  Result<Fd> await_resume();
+
+ private:
+  const char* path_;
+};
+
+// Waits for a time, or (0 ms) for the next turn. Answers kCancelled when its scope is cancelled.
+class SleepOp : public Timer, public detail::Pending {
+ public:
+  SleepOp(Loop& loop, uint64_t ms) : loop_(loop), ms_(ms) {}
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) {
+    return start(handle, handle.promise().scope);
+  }
+  Result<> await_resume();
+  void expire() override;
+  void cancel() override;
+
+ private:
+  bool start(std::coroutine_handle<> handle, Scope* scope);
+  void finish();
+
+  Loop& loop_;
+  uint64_t ms_;
+  uint64_t due_ms_ = 0;
+  std::coroutine_handle<> handle_;
+  Scope* scope_ = nullptr;
+  bool armed_ = false;
+  bool cancelled_ = false;
+};
+
+// A flag that coroutines wait for. set() wakes all present waiters and stays set until cleared.
+class Event {
+ public:
+  explicit Event(Loop& loop) : loop_(loop) {}
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void set();
+  void clear() { set_ = false; }
+  bool is_set() const { return set_; }
+
+  class WaitOp : public detail::Pending {
+   public:
+    explicit WaitOp(Event& event) : event_(event) {}
+    bool await_ready() const noexcept { return event_.set_; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> handle) {
+      return start(handle, handle.promise().scope);
+    }
+    Result<> await_resume();
+    void cancel() override;
+
+   private:
+    friend class Event;
+    bool start(std::coroutine_handle<> handle, Scope* scope);
+    Event& event_;
+    std::coroutine_handle<> handle_;
+    Scope* scope_ = nullptr;
+    WaitOp* next_ = nullptr;
+    bool cancelled_ = false;
+  };
+  // Answers when set (at once if it is), or kCancelled.
+  WaitOp wait() { return WaitOp(*this); }
+
+ private:
+  Loop& loop_;
+  WaitOp* waiters_ = nullptr;
+  bool set_ = false;
+};
+
+}  // namespace dormouse::io

@@ -1,0 +1,182 @@
+#include "io/loop.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+namespace dormouse::io {
+namespace {
+
+std::unique_ptr<Loop> make_loop() {
+  auto loop = Loop::create();
+  EXPECT_TRUE(loop) << (loop ? "" : loop.error().message);
+  return std::move(*loop);
+}
+
+Task<Result<int>> answer_after(Loop* loop, uint64_t ms, int value) {
+  auto slept = co_await loop->sleep(ms);
+  if (!slept) co_return std::unexpected(slept.error());
+  co_return value;
+}
+
+Task<int> timeout_main(Loop* loop) {
+  auto late = co_await with_timeout(5, answer_after(loop, 10'000, 1));
+  EXPECT_FALSE(late);
+  if (!late) EXPECT_EQ(late.error().kind, ErrorKind::kTimeout);
+  auto early = co_await with_timeout(10'000, answer_after(loop, 1, 2));
+  EXPECT_TRUE(early);
+  co_return early ? *early : -1;
+}
+
+TEST(Loop, timeout_cancels_the_task_and_only_that) {
+  auto loop = make_loop();
+  EXPECT_EQ(loop->run(timeout_main(loop.get())), 2);
+}
+
+Task<Result<uint32_t>> read_some(Loop* loop, int fd, std::array<std::byte, 64>* buffer) {
+  co_return co_await loop->recv(fd, *buffer);
+}
+
+Task<void> blocked_reader(Loop* loop, int fd, ErrorKind* seen) {
+  std::array<std::byte, 64> buffer{};
+  auto got = co_await read_some(loop, fd, &buffer);
+  *seen = got ? ErrorKind::kSystem : got.error().kind;
+}
+
+Task<int> cancel_main(Loop* loop, int fd) {
+  Scope scope(*loop, co_await current_scope());
+  std::vector<ErrorKind> seen(50, ErrorKind::kInvalid);
+  for (auto& kind : seen) scope.spawn(blocked_reader(loop, fd, &kind));
+  [[maybe_unused]] auto slept = co_await loop->sleep(2);
+  scope.cancel();
+  co_await scope.join();
+  for (auto kind : seen) EXPECT_EQ(kind, ErrorKind::kCancelled);
+  co_return 0;
+}
+
+TEST(Loop, cancelling_a_scope_ends_every_operation_under_it) {
+  auto loop = make_loop();
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  Fd a(ends[0]), b(ends[1]);
+  EXPECT_EQ(loop->run(cancel_main(loop.get(), a.get())), 0);
+}
+
+Task<void> leftover(Loop* loop, bool* ended) {
+  [[maybe_unused]] auto slept = co_await loop->sleep(1'000'000);
+  *ended = true;
+}
+
+Task<int> leave_behind(Loop* loop, bool* ended) {
+  loop->root().spawn(leftover(loop, ended));
+  [[maybe_unused]] auto slept = co_await loop->sleep(1);
+  co_return 7;
+}
+
+TEST(Loop, run_cancels_and_joins_what_the_main_task_left_behind) {
+  auto loop = make_loop();
+  bool ended = false;
+  EXPECT_EQ(loop->run(leave_behind(loop.get(), &ended)), 7);
+  EXPECT_TRUE(ended);
+}
+
+class CountingHook final : public ResumeHook {
+ public:
+  void enter() override { inside = true, ++entered; }
+  void leave() override { inside = false; }
+  bool inside = false;
+  int entered = 0;
+};
+
+Task<void> under_hook(Loop* loop, CountingHook* hook, bool expected, int* wrong) {
+  for (int i = 0; i < 5; ++i) {
+    if (hook->inside != expected) ++*wrong;
+    [[maybe_unused]] auto slept = co_await loop->sleep(1);
+    if (hook->inside != expected) ++*wrong;
+  }
+}
+
+Task<int> hook_main(Loop* loop) {
+  CountingHook hook;
+  int wrong = 0;
+  Scope with(*loop, co_await current_scope());
+  with.set_hook(&hook);
+  Scope without(*loop, co_await current_scope());
+  with.spawn(under_hook(loop, &hook, true, &wrong));
+  without.spawn(under_hook(loop, &hook, false, &wrong));
+  co_await with.join();
+  co_await without.join();
+  EXPECT_FALSE(hook.inside);
+  EXPECT_GE(hook.entered, 5);
+  co_return wrong;
+}
+
+TEST(Loop, resume_hook_is_entered_for_its_own_tasks_only) {
+  auto loop = make_loop();
+  EXPECT_EQ(loop->run(hook_main(loop.get())), 0);
+}
+
+Task<void> waiter(Event* event, int* count) {
+  if (co_await event->wait()) ++*count;
+}
+
+Task<int> event_main(Loop* loop) {
+  Event event(*loop);
+  int count = 0;
+  Scope scope(*loop, co_await current_scope());
+  for (int i = 0; i < 3; ++i) scope.spawn(waiter(&event, &count));
+  [[maybe_unused]] auto a = co_await loop->yield();
+  EXPECT_EQ(count, 0);
+  event.set();
+  co_await scope.join();
+  co_return count;
+}
+
+TEST(Loop, event_wakes_all_waiters) {
+  auto loop = make_loop();
+  EXPECT_EQ(loop->run(event_main(loop.get())), 3);
+}
+
+Task<Result<std::string>> write_and_read(Loop* loop, std::string path) {
+  auto file = co_await loop->open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC);
+  if (!file) co_return std::unexpected(file.error());
+  std::string text = "through the ring";
+  auto wrote = co_await loop->write(file->get(), std::as_bytes(std::span(text)), 0);
+  if (!wrote) co_return std::unexpected(wrote.error());
+  auto synced = co_await loop->fsync(file->get());
+  if (!synced) co_return std::unexpected(synced.error());
+  std::string moved = path + ".moved";
+  auto renamed = co_await loop->rename(path.c_str(), moved.c_str());
+  if (!renamed) co_return std::unexpected(renamed.error());
+  struct statx info{};
+  auto known = co_await loop->statx(moved.c_str(), STATX_SIZE, &info);
+  if (!known) co_return std::unexpected(known.error());
+  EXPECT_EQ(info.stx_size, text.size());
+  std::string back(text.size(), '\0');
+  auto got = co_await loop->read(file->get(), std::as_writable_bytes(std::span(back)), 0);
+  if (!got) co_return std::unexpected(got.error());
+  auto gone = co_await loop->unlink(moved.c_str());
+  if (!gone) co_return std::unexpected(gone.error());
+  auto missing = co_await loop->open(moved.c_str(), O_RDONLY);
+  EXPECT_FALSE(missing);
+  if (!missing) EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
+  co_return back;
+}
+
+Task<int> file_main(Loop* loop) {
+  auto text = co_await write_and_read(loop, testing::TempDir() + "dormouse_loop_test");
+  EXPECT_TRUE(text) << (text ? "" : text.error().message);
+  co_return text && *text == "through the ring" ? 0 : 1;
+}
+
+TEST(Loop, files_are_written_synced_renamed_and_read_through_the_ring) {
+  auto loop = make_loop();
+  EXPECT_EQ(loop->run(file_main(loop.get())), 0);
+}
+
+}  // namespace
+}  // namespace dormouse::io
