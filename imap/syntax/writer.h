@@ -1,0 +1,102 @@
+#pragma once
+// Pieces of responses, appended to a string (RFC 3501 9). Every function appends exactly the text
+// named, without spaces around it; response lines (put_..._response) begin with "* " and end in
+// CRLF.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "imap/syntax/command.h"
+#include "imap/syntax/date.h"
+#include "imap/syntax/flags.h"
+#include "imap/syntax/uid_set.h"
+
+namespace dormouse::imap {
+
+void put_number(std::string& out, std::uint64_t number);
+
+// A string: quoted where that can hold it, else a literal. NUL, which no string can hold
+// (RFC 3501 9, CHAR8), becomes 0x80.
+void put_string(std::string& out, std::string_view text);
+// NIL for nullopt.
+void put_nstring(std::string& out, const std::optional<std::string>& text);
+// An atom where that can hold it, else a string.
+void put_astring(std::string& out, std::string_view text);
+// "{n}\r\n": the caller sends n octets after it.
+void put_literal_header(std::string& out, std::uint64_t octets);
+// A mailbox name (UTF-8 inside) as an astring in modified UTF-7. A name that is not UTF-8 is our
+// own bug.
+void put_mailbox(std::string& out, std::string_view utf8_name);
+// Text for people: controls and 8-bit bytes become '?', '[' and ']' at the start likewise.
+void put_text(std::string& out, std::string_view text);
+
+// "(\Seen $Forwarded)".
+void put_flags(std::string& out, const FlagList& flags);
+
+// "(\HasNoChildren \Sent)"
+void put_attributes(std::string& out, MailboxAttributes attributes);
+// * LIST (\HasChildren) "/" INBOX
+// separator '\0' is NIL. `child_info_subscribed`: ("CHILDINFO" ("SUBSCRIBED")) of RFC 5258.
+void put_list_response(std::string& out, bool lsub, MailboxAttributes attributes, char separator,
+                       std::string_view utf8_name, bool child_info_subscribed = false);
+
+struct StatusValues {
+  std::uint32_t messages = 0;
+  std::uint32_t recent = 0;
+  std::uint32_t uid_next = 0;
+  std::uint32_t uid_validity = 0;
+  std::uint32_t unseen = 0;
+  std::uint64_t highest_mod_seq = 0;
+  std::uint64_t size_octets = 0;
+};
+// * STATUS name (MESSAGES 1 ...), of the items asked for.
+void put_status_response(std::string& out, std::string_view utf8_name, StatusItems items,
+                         const StatusValues& values);
+
+// * SEARCH 2 3 6 (MODSEQ 917162500). mod_seq 0: without. One line, as the old form has no other.
+void put_search_response(std::string& out, const UidSet& found, std::uint64_t mod_seq);
+// * ESEARCH (TAG "a") UID MIN 2 COUNT 3 ALL 2:4 MODSEQ 917162500. MIN, MAX and ALL are left out
+// when nothing was found (RFC 4731 3.1). mod_seq 0: without.
+void put_esearch_response(std::string& out, std::string_view tag, bool uid, SearchReturn options,
+                          const UidSet& found, std::uint64_t mod_seq);
+
+// * VANISHED (EARLIER) 41,43:116. Nothing for an empty set.
+void put_vanished_response(std::string& out, bool earlier, const UidSet& uids);
+// * 3 EXPUNGE, * 3 EXISTS, * 3 RECENT
+void put_numbered_response(std::string& out, std::uint32_t number, std::string_view name);
+// <tag> OK text / * BAD text: text as given (it may begin with a response code of ours).
+void put_status_line(std::string& out, std::string_view tag, std::string_view condition,
+                     std::string_view text);
+
+// [COPYUID validity from to] of RFC 4315, without brackets, and [APPENDUID validity uids].
+void put_copyuid(std::string& out, std::uint32_t uid_validity, const UidSet& from,
+                 const UidSet& to);
+void put_appenduid(std::string& out, std::uint32_t uid_validity, const UidSet& uids);
+
+// FETCH pieces. A response is "* n FETCH (" + items with a space between + ")\r\n"; FetchLine does
+// the spaces:
+//   FetchLine line(out, 12);
+//   put_fetch_uid(line.item(), 7); put_fetch_flags(line.item(), flags); line.end();
+class FetchLine {
+ public:
+  FetchLine(std::string& out, std::uint32_t sequence_number);
+  // The string to append the next item to, the space before it written.
+  std::string& item();
+  void end();
+  bool empty() const { return first_; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+void put_fetch_uid(std::string& out, std::uint32_t uid);
+void put_fetch_flags(std::string& out, const FlagList& flags);
+void put_fetch_internal_date(std::string& out, DateTime date);
+void put_fetch_size(std::string& out, std::uint64_t octets);
+void put_fetch_mod_seq(std::string& out, std::uint64_t mod_seq);
+// BODY[1.HEADER.FIELDS (FROM)]<0> and the space after it: a literal, a string or NIL follows.
+void put_fetch_body_name(std::string& out, const FetchBody& body);
+
+}  // namespace dormouse::imap
