@@ -24,6 +24,12 @@ struct LogField {
 void set_log_identity(std::string_view role, unsigned index);
 void set_log_level(LogLevel level);
 LogLevel log_level();
+// "debug", "info", "warning", "error"; anything else is info.
+LogLevel log_level_from(std::string_view name);
+
+// The line log() writes, with its end of line; at most 4096 bytes (PIPE_BUF), then cut.
+std::string format_log_line(LogLevel level, std::string_view event,
+                            std::initializer_list<LogField> fields);
 
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 inline void log_debug(std::string_view event, std::initializer_list<LogField> fields = {}) {

@@ -10,21 +10,29 @@
 //     return process.run(tracker);                       // sandbox, Ready, loop
 //   }
 //
+// Libraries that want files at their first use (OpenSSL's configuration, ICU's data) are used once
+// before run(): the sandbox has none.
+//
 // When the control channel closes, the master is gone: roles that hold no sleeper exit; a den keeps
 // its sockets only as long as somebody could adopt them, which is nobody: it exits too.
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/channel.h"
 #include "io/loop.h"
 #include "io/result.h"
+#include "role/sandbox.h"
 #include "wire/control.pb.h"
 #include "wire/settings.pb.h"
 
 namespace dormouse::role {
+
+// "login", "den" ...: in log lines, in `dormouse role NAME`, in the view.
+std::string_view role_name(wire::Role role);
 
 // A channel to another process, just made. The receiver owns the channel and reads it until
 // kClosed; when the peer is restarted a new Link comes.
@@ -61,16 +69,6 @@ class Role {
   virtual std::string view() = 0;
 };
 
-// What a role may do once it runs.
-struct Sandbox {
-  bool files = false;            // open, read, write, rename... (worker; watch in polling mode)
-  bool threads = false;          // auth's hashing
-  bool switch_identity = false;  // worker of several uids: keeps CAP_SETUID and CAP_SETGID
-  bool read_all = false;         // watch without fanotify: keeps CAP_DAC_READ_SEARCH
-  bool accept = false;           // login
-  bool keep_root_directory = false;  // worker: the mail lies outside any chroot
-};
-
 class Process {
  public:
   // Reads the control channel (descriptor 3) up to Go. Exits the process with a message on standard
@@ -85,10 +83,11 @@ class Process {
   uint32_t index() const;
   const wire::Settings& settings() const;
   const wire::MasterToRole::Start& start_message() const;  // secret, uid, restarted, server_name
-  // Gives up ownership of the resources of one kind, in the order they came.
+  // Gives up ownership of the resources of one kind, in the order they came. At a reload() these
+  // are the new ones, where the master sent any of that kind.
   std::vector<Resource> take_resources(wire::MasterToRole::Resource::Kind kind);
 
-  // The ring of a shard instead of a private one: before run().
+  // The ring of a shard instead of a private one: before the first loop() or scope().
   void use_loop(std::unique_ptr<io::Loop> loop);
   io::Loop& loop();
   io::Scope& scope();  // for what the role spawns; cancelled and joined at the end
@@ -100,6 +99,8 @@ class Process {
 
   // Asks the master; the answer is a Link with this request, or Role::worker_failed.
   void start_worker(const wire::RoleToMaster::StartWorker& request);
+  // The role has nothing left to do (after a drain, or a worker that retires): run() returns. What
+  // still runs in scope() is cancelled and joined.
   void drained();
 
  private:

@@ -1,0 +1,182 @@
+#include "role/process.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "role/log.h"
+#include "wire/link.h"
+
+namespace dormouse::role {
+namespace {
+
+// What the role under test does: answers "<text>|" on every link it gets, views its settings.
+class Echo final : public Role {
+ public:
+  explicit Echo(Process& process) : process_(process) {}
+  Result<> start() override { return {}; }
+  void link(Link link) override {
+    wire::RoleToMaster message;
+    message.mutable_view_text()->set_text(link.user + "|");
+    [[maybe_unused]] auto sent = wire::try_send(link.channel, message);
+    wire::RoleToMaster::StartWorker request;
+    request.set_request(link.request);
+    request.set_user(link.user);
+    process_.start_worker(request);
+  }
+  void worker_failed(uint64_t request, const std::string& reason) override {
+    failed_ = fmt::format("{} {}", request, reason);
+  }
+  void reload() override {
+    certificates_ = process_.take_resources(wire::MasterToRole::Resource::CERTIFICATE).size();
+  }
+  void drain(uint32_t, const std::string&) override { process_.drained(); }
+  std::string view() override {
+    return fmt::format("greeting {} certificates {} failed {}\n",
+                       process_.settings().login().greeting(), certificates_, failed_) +
+           std::string(70'000, 'v') + "\n";
+  }
+
+ private:
+  Process& process_;
+  std::string failed_ = "none";
+  size_t certificates_ = 0;
+};
+
+// A role process, and this test as its master.
+class ProcessTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto ends = io::Channel::pair();
+    ASSERT_TRUE(ends);
+    control_ = std::move(ends->first);
+    child_ = fork();
+    if (child_ == 0) {
+      control_.close();
+      if (ends->second.fd() != 3) dup2(ends->second.fd(), 3);
+      set_log_level(LogLevel::kError);
+      Process process;
+      Echo echo(process);
+      std::exit(process.run(echo));
+    }
+  }
+  void TearDown() override {
+    control_.close();
+    if (child_ > 0) {
+      int status = 0;
+      waitpid(child_, &status, 0);
+    }
+  }
+  void tell(const wire::MasterToRole& message, std::span<const int> fds = {}) {
+    ASSERT_TRUE(wire::try_send(control_, message, fds));
+  }
+  void start_role() {
+    wire::MasterToRole message;
+    auto* start = message.mutable_start();
+    start->set_role(wire::LOGIN);
+    start->set_index(1);
+    start->mutable_settings()->mutable_login()->set_greeting("first");
+    start->mutable_settings()->set_log_level("error");
+    tell(message);
+    wire::MasterToRole go;
+    go.mutable_go();
+    tell(go);
+    EXPECT_TRUE(next(control_).has_ready());
+  }
+  static wire::RoleToMaster next(io::Channel& from) {
+    pollfd wait{.fd = from.fd(), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(poll(&wait, 1, 10'000), 1);
+    auto received = wire::try_receive<wire::RoleToMaster>(from);
+    EXPECT_TRUE(received) << received.error().message;
+    return received ? received->message : wire::RoleToMaster();
+  }
+  std::string view() {
+    wire::MasterToRole ask;
+    ask.mutable_view()->set_request(9);
+    tell(ask);
+    std::string text;
+    while (true) {
+      wire::RoleToMaster message = next(control_);
+      if (!message.has_view_text() || message.view_text().request() != 9) return "no view";
+      text += message.view_text().text();
+      if (message.view_text().last()) return text;
+    }
+  }
+  int ended() {
+    int status = -1;
+    EXPECT_EQ(waitpid(child_, &status, 0), child_);
+    child_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  io::Channel control_;
+  pid_t child_ = -1;
+};
+
+TEST_F(ProcessTest, a_role_gets_ready_and_ends_by_a_drain) {
+  start_role();
+  wire::MasterToRole drain;
+  drain.mutable_drain()->set_text("bye");
+  tell(drain);
+  EXPECT_TRUE(next(control_).has_drained());
+  EXPECT_EQ(ended(), EXIT_SUCCESS);
+}
+
+TEST_F(ProcessTest, a_view_longer_than_a_datagram_comes_whole_and_in_order) {
+  start_role();
+  std::string text = view();
+  EXPECT_TRUE(text.starts_with("greeting first certificates 0 failed none\n"));
+  EXPECT_EQ(text.size(),
+            std::string("greeting first certificates 0 failed none\n").size() + 70'001);
+}
+
+TEST_F(ProcessTest, a_reload_brings_settings_and_certificates_together) {
+  start_role();
+  for (int i = 0; i < 2; ++i) {
+    wire::MasterToRole certificate;
+    certificate.mutable_resource()->set_kind(wire::MasterToRole::Resource::CERTIFICATE);
+    tell(certificate);
+  }
+  wire::MasterToRole reload;
+  reload.mutable_reload()->mutable_settings()->mutable_login()->set_greeting("second");
+  tell(reload);
+  EXPECT_TRUE(view().starts_with("greeting second certificates 2 failed none\n"));
+}
+
+TEST_F(ProcessTest, links_arrive_with_their_descriptor_and_workers_are_asked_for) {
+  start_role();
+  auto ends = io::Channel::pair();
+  ASSERT_TRUE(ends);
+  wire::MasterToRole link;
+  link.mutable_link()->set_user("mouse");
+  link.mutable_link()->set_request(4);
+  int fd = ends->second.fd();
+  tell(link, std::span(&fd, 1));
+  EXPECT_EQ(next(ends->first).view_text().text(), "mouse|");
+  wire::RoleToMaster asked = next(control_);
+  EXPECT_EQ(asked.start_worker().request(), 4u);
+  EXPECT_EQ(asked.start_worker().user(), "mouse");
+  wire::MasterToRole failed;
+  failed.mutable_start_worker_failed()->set_request(4);
+  failed.mutable_start_worker_failed()->set_reason("too many");
+  tell(failed);
+  EXPECT_NE(view().find("failed 4 too many\n"), std::string::npos);
+}
+
+TEST_F(ProcessTest, a_role_ends_when_its_master_is_gone) {
+  start_role();
+  control_.close();
+  EXPECT_EQ(ended(), EXIT_FAILURE);
+}
+
+TEST_F(ProcessTest, a_role_that_hears_nonsense_before_its_start_gives_up) {
+  ASSERT_TRUE(control_.try_send("\xff\xff\xff nonsense"));
+  EXPECT_EQ(ended(), EXIT_FAILURE);
+}
+
+}  // namespace
+}  // namespace dormouse::role
