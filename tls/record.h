@@ -11,7 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "io/result.h"
 #include "tls/bytes.h"
@@ -102,17 +104,30 @@ class RecordEngine {
   bool failed() const { return failed_; }
 
  private:
-  void seal_record(uint8_t type, ByteView plain, std::byte* to);
-  void append_record(uint8_t type, ByteView plain, Bytes& output);
+  // Why a record is refused; `reason` is empty when it is not.
+  struct Refusal {
+    Alert alert = Alert::kInternalError;
+    std::string_view reason;
+  };
+  friend Result<> seal_frozen(RecordCrypto&, ByteSpan, ByteView, Bytes&);
+
   size_t overhead_bytes() const;
-  bool key_update_due(size_t records) const;
-  bool exhausted(size_t records) const;
-  void install_send();
-  void install_receive();
-  Opened fail_with(Alert alert, std::string_view reason, Bytes& output);
+  size_t key_updates_due(size_t records) const;
+  Result<> check_can_seal(size_t plain_bytes) const;
+  void seal_record(uint8_t type, ByteView plain, std::byte* to);
+  size_t seal_all(ByteView plain, bool update, std::byte* to);
+  size_t seal_key_update(bool request, std::byte* to);
+  void append_record(uint8_t type, ByteView plain, Bytes& output);
+  void append_alert(uint8_t level, Alert alert, Bytes& output);
+
+  Refusal check_header(uint8_t type, uint64_t version, uint64_t body_bytes) const;
+  std::optional<ByteSpan> decrypt(ByteSpan record);
+  Opened handle(uint8_t type, ByteSpan plain, size_t consumed_bytes, Bytes& output);
   Opened handle_alert(ByteView alert, size_t consumed_bytes, Bytes& output);
+  Refusal check_message() const;
   Opened handle_handshake(ByteView messages, size_t consumed_bytes, Bytes& output);
-  bool finish_message(bool at_record_end, Opened& opened, Bytes& output);
+  Opened receive_key_update(std::byte request, size_t consumed_bytes, Bytes& output);
+  Opened fail_with(Alert alert, std::string_view reason, Bytes& output);
 
   RecordCrypto* crypto_;
   SessionKeys keys_;

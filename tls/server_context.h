@@ -76,8 +76,8 @@ class ServerContext {
   ~ServerContext();
 
   // From now on tickets are made with `key`; those of the key used so far are accepted (and
-  // renewed), older ones are not.
-  void rotate_ticket_key(const TicketKey& key);
+  // renewed), older ones are not. kInvalid for a context made without a key.
+  Result<> rotate_ticket_key(const TicketKey& key);
 
   SSL_CTX* native() const { return ctx_; }
 
