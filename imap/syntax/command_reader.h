@@ -29,8 +29,8 @@ struct ReaderLimits {
   std::size_t command_bytes_max = 256 * 1024;
   // APPEND's message. 0: there is no APPEND (before login), its literals are like any other.
   std::uint64_t message_bytes_max = 64 * 1024 * 1024;
-  // A non-synchronizing literal that is refused must still be read past. Longer ones cost the
-  // connection instead (RFC 7888 4 allows both).
+  // What is refused must still be read past, up to this; more costs the connection instead
+  // (RFC 7888 4 allows both).
   std::uint64_t skip_bytes_max = 64 * 1024 * 1024;
 };
 
@@ -52,7 +52,8 @@ class CommandReader {
     kCommand,
     // A synchronizing literal is awaited: send "+ OK\r\n", then go on feeding.
     kContinuation,
-    // text() is an APPEND up to its message, which has literal_octets(). Answer with
+    // text() is an APPEND up to its message (or, where after_message() says so, what stood between
+    // two messages of a MULTIAPPEND, RFC 3502), which has literal_octets(). Answer with
     // accept_message() or refuse_message() before feeding on. If the literal is synchronizing
     // (literal_is_sync()), send "+ OK\r\n" after accepting; after refusing, send the tagged NO
     // only.
@@ -63,7 +64,8 @@ class CommandReader {
     // The reader stands at a boundary.
     kMessageEnd,
     // The command was beyond a bound. Send "<refusal_tag()> BAD|NO <refusal()>\r\n". The reader has
-    // read past it, or will, without any further event.
+    // read past it, or will, without any further event (but kFatal). After an accepted message this
+    // says that the APPEND must not happen.
     kRefused,
     // As kRefused, but the stream cannot be followed any further: send "* BYE <refusal()>\r\n" and
     // close. Every further feed() is kFatal again and consumes nothing.
@@ -97,6 +99,7 @@ class CommandReader {
 
   std::uint64_t literal_octets() const { return literal_octets_; }
   bool literal_is_sync() const { return literal_is_sync_; }
+  bool after_message() const { return after_message_; }
 
   std::string_view refusal_tag() const { return refusal_tag_; }  // "*" if none could be read
   bool refusal_is_no() const { return refusal_is_no_; }          // NO rather than BAD
@@ -126,17 +129,22 @@ class CommandReader {
     kFatal,
   };
 
-  Step feed_line(std::string_view input);
-  Step feed_literal(std::string_view input);
-  Step feed_message(std::string_view input);
-  std::size_t skip(std::string_view input);
-  std::size_t skip_line(std::string_view input);
-  // A whole line (without its line end) now ends text_; decides what comes next.
-  Event end_line(std::string_view line);
-  Event begin_literal(std::string_view line, std::uint64_t octets, bool sync);
-  Event refuse(std::string_view why, bool no, bool sync, std::uint64_t skip_octets);
+  // Each takes what it can off `input` and answers with an event, kMoreInput for "go on".
+  Event feed_line(std::string_view& input);
+  void feed_literal(std::string_view& input);
+  std::string_view feed_message(std::string_view& input);
+  Event feed_skip(std::string_view& input);
+  // `line` is a whole line without its line end, `text` the command up to its end; both may point
+  // into buffer_ or into the input.
+  Event end_line(std::string_view line, std::string_view text);
+  Event begin_literal(std::string_view text, std::uint64_t octets, bool sync);
+  // After it: kSkipLine, kSkipLiteral or kBoundary, as set by the caller.
+  Event refuse(std::string_view why, bool no);
   Event fatal(std::string_view why);
-  void read_refusal_tag();
+  // Skips a literal, or gives up when it is longer than what may be skipped.
+  Event skip_literal(std::uint64_t octets);
+  void keep_tag(std::string_view text);
+  void reset_to(State state);
 
   ReaderLimits limits_;
   State state_ = State::kBoundary;
@@ -144,14 +152,14 @@ class CommandReader {
   bool after_message_ = false;  // in an APPEND, behind a message
   bool literal_is_sync_ = false;
   bool refusal_is_no_ = false;
-  std::uint8_t skip_tail_bytes_ = 0;
-  char skip_tail_[24] =
-      {};  // the end of a skipped line: "{18446744073709551615+}\r" at the longest
   std::uint64_t literal_octets_ =
       0;  // announced; in kLiteral, kMessage, kSkipLiteral: still to come
+  std::uint64_t skip_left_bytes_ = 0;
   std::uint64_t consumed_bytes_total_ = 0;
   std::size_t line_start_ = 0;  // in buffer_
-  std::string buffer_;          // the command so far, when it did not come in one piece
+  // The command so far, when it did not come in one piece. In kSkipLine the end of the line only,
+  // where a literal may be announced.
+  std::string buffer_;
   std::string_view text_;
   std::string refusal_tag_;
   std::string_view refusal_;  // always a constant of ours

@@ -1,0 +1,43 @@
+#pragma once
+// The arguments of each command, one function each: takes everything up to the end of the command.
+// Private to imap/syntax; the table that names them is in parser.cc.
+
+#include "imap/syntax/command.h"
+#include "imap/syntax/lexer.h"
+
+namespace dormouse::imap {
+
+// `uid`: the command was said behind UID.
+using ArgumentParser = bool (*)(Lexer& lexer, bool uid, CommandArguments& out);
+
+// parse_mailbox.cc
+bool parse_select(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_examine(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_create(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_delete(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_rename(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_subscribe(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_unsubscribe(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_status(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_append(Lexer& lexer, bool uid, CommandArguments& out);
+
+// parse_list.cc
+bool parse_list(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_lsub(Lexer& lexer, bool uid, CommandArguments& out);
+
+// parse_message.cc
+bool parse_fetch(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_store(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_copy(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_move(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_expunge(Lexer& lexer, bool uid, CommandArguments& out);
+
+// parse_search.cc
+bool parse_search(Lexer& lexer, bool uid, CommandArguments& out);
+
+// "(MESSAGES UNSEEN)", for STATUS and for LIST RETURN (STATUS ...).
+bool take_status_items(Lexer& lexer, StatusItems& out);
+// The special use a name stands for, 0 if none: "\Sent".
+MailboxAttributes special_use(std::string_view name);
+
+}  // namespace dormouse::imap
