@@ -1,0 +1,431 @@
+// The reader: TOML tree in, Settings or complaints out.
+
+#include "master/settings.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "io/fd.h"
+#include "master/settings_schema.h"
+
+// Our own code has no exceptions across interfaces, so the parser answers instead of throwing.
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wold-style-cast"
+#include <toml++/toml.h>
+#pragma clang diagnostic pop
+
+namespace dormouse::master {
+namespace {
+
+constexpr size_t kComplaintsMax = 50;  // more help nobody
+
+// A DNS name has at most 253 bytes.
+constexpr SettingKey kSniName{"tls.sni.names", SettingType::kText, "", 1, 253, "", "", "", "",
+                              nullptr};
+
+class Reader {
+ public:
+  Reader(const std::string& file, const std::string& folder) : file_(file), folder_(folder) {
+    settings_.file = file;
+    settings_.certificates.resize(1);
+  }
+
+  Result<Settings> read(std::string_view text);
+
+ private:
+  void complain(const toml::node* where, std::string_view key, std::string_view reason);
+  void complain_at(std::string_view key, std::string_view reason);
+  void read_defaults();
+  void read_sections(const toml::table& root);
+  void keep(const SettingKey& key, const SettingValue& value);
+  void read_key(const SettingKey& key, const toml::node& node);
+  void read_sni(const toml::node& node);
+  Result<SettingValue> convert(const SettingKey& key, const toml::node& node);
+  Result<SettingValue> convert_number(const SettingKey& key, const toml::node& node);
+  Result<SettingValue> convert_text(const SettingKey& key, const toml::node& node);
+  Result<SettingValue> convert_list(const SettingKey& key, const toml::node& node);
+  Result<SettingValue> convert_account(const SettingKey& key, const toml::node& node);
+  void check_together();
+  std::string place(const toml::node& node) const {
+    return fmt::format("{}:{}", file_, node.source().begin.line);
+  }
+
+  const std::string& file_;
+  const std::string& folder_;
+  Settings settings_;
+  std::string complaints_;
+  size_t complaint_count_ = 0;
+};
+
+std::string kind_name(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::floating_point:
+      return "a fraction";
+    default:
+      return "a date or time";
+  }
+}
+
+std::unexpected<Error> expected(std::string_view what, const toml::node& node) {
+  return fail(ErrorKind::kInvalid, fmt::format("expected {}, found {}", what, kind_name(node)));
+}
+
+bool is_choice(const SettingKey& key, std::string_view text) {
+  std::string padded = fmt::format(" {} ", key.choices);
+  return !text.empty() && text.find(' ') == std::string_view::npos &&
+         padded.find(fmt::format(" {} ", text)) != std::string::npos;
+}
+
+std::unexpected<Error> no_choice(const SettingKey& key, std::string_view text) {
+  return fail(ErrorKind::kInvalid, fmt::format("\"{}\" is none of: {}", text, key.choices));
+}
+
+void Reader::complain(const toml::node* where, std::string_view key, std::string_view reason) {
+  if (++complaint_count_ > kComplaintsMax) return;
+  if (!complaints_.empty()) complaints_ += '\n';
+  std::string at = where != nullptr ? place(*where) : file_;
+  complaints_ +=
+      key.empty() ? fmt::format("{}: {}", at, reason) : fmt::format("{}: {}: {}", at, key, reason);
+}
+
+void Reader::complain_at(std::string_view key, std::string_view reason) {
+  if (++complaint_count_ > kComplaintsMax) return;
+  if (!complaints_.empty()) complaints_ += '\n';
+  auto found = settings_.origins.find(key);
+  complaints_ += fmt::format("{}: {}: {}", found != settings_.origins.end() ? found->second : file_,
+                             key, reason);
+}
+
+// The defaults go through the same conversion as the file, relative to no folder: they are
+// absolute or empty.
+void Reader::read_defaults() {
+  for (const SettingKey& key : settings_schema()) {
+    auto parsed = toml::parse(fmt::format("v = {}", key.fallback));
+    DORMOUSE_CHECK(bool(parsed), "a default in the schema is TOML");
+    auto value = convert(key, *parsed.table().get("v"));
+    DORMOUSE_CHECK(bool(value), value ? key.name : value.error().message);
+    keep(key, *value);
+  }
+}
+
+Result<SettingValue> Reader::convert_number(const SettingKey& key, const toml::node& node) {
+  SettingValue value;
+  bool duration = key.type == SettingType::kDuration;
+  bool size = key.type == SettingType::kSize;
+  if (auto text = node.value_exact<std::string_view>(); text && (duration || size)) {
+    auto number = duration ? parse_duration_ms(*text) : parse_size_bytes(*text);
+    if (!number) return std::unexpected(number.error());
+    value.number = *number;
+  } else if (auto number = node.value_exact<int64_t>()) {
+    if (*number < 0) {
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("{} is out of range ({})", *number, format_range(key)));
+    }
+    value.number = uint64_t(*number);
+    if (key.unit == "s")
+      value.number = value.number > key.most ? key.most + 1 : value.number * 1000;
+  } else {
+    return expected(duration ? "a duration (\"2min\", or an integer)"
+                    : size   ? "a size (\"64MiB\", or an integer of bytes)"
+                             : "an integer",
+                    node);
+  }
+  if (value.number < key.least || value.number > key.most) {
+    std::string shown = duration ? format_duration_ms(value.number)
+                        : size   ? format_size_bytes(value.number)
+                                 : fmt::format("{}", value.number);
+    return fail(ErrorKind::kInvalid,
+                fmt::format("{} is out of range ({})", shown, format_range(key)));
+  }
+  return value;
+}
+
+Result<SettingValue> Reader::convert_text(const SettingKey& key, const toml::node& node) {
+  auto text = node.value_exact<std::string>();
+  if (!text) return expected("a string", node);
+  if (key.type == SettingType::kChoice) {
+    if (!is_choice(key, *text)) return no_choice(key, *text);
+  } else if (text->size() < key.least || text->size() > key.most) {
+    return fail(ErrorKind::kInvalid,
+                fmt::format("{} bytes long, must be {}", text->size(), format_range(key)));
+  }
+  // Some go into protocol lines, all into log lines.
+  if (std::ranges::any_of(*text, [](char c) { return uint8_t(c) < ' ' || c == 0x7f; })) {
+    return fail(ErrorKind::kInvalid, "contains a control character");
+  }
+  SettingValue value;
+  value.text = *text;
+  if (key.type == SettingType::kPath && !text->empty() && text->front() != '/') {
+    value.text = (std::filesystem::path(folder_) / *text).lexically_normal().string();
+  }
+  return value;
+}
+
+Result<SettingValue> Reader::convert_list(const SettingKey& key, const toml::node& node) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr) return expected("an array of strings", node);
+  if (array->size() < key.least || array->size() > key.most) {
+    return fail(ErrorKind::kInvalid,
+                fmt::format("{} entries, must be {}", array->size(), format_range(key)));
+  }
+  SettingValue value;
+  for (const toml::node& entry : *array) {
+    auto text = entry.value_exact<std::string>();
+    if (!text) return expected("an array of strings", entry);
+    if (key.type == SettingType::kAddresses) {
+      auto address = parse_listen_address(*text);
+      if (!address) return std::unexpected(address.error());
+      if (std::ranges::find(value.addresses, *address) != value.addresses.end()) {
+        return fail(ErrorKind::kInvalid, fmt::format("\"{}\" stands twice", *text));
+      }
+      value.addresses.push_back(*address);
+    } else {
+      if (!is_choice(key, *text)) return no_choice(key, *text);
+      if (std::ranges::find(value.list, *text) != value.list.end()) {
+        return fail(ErrorKind::kInvalid, fmt::format("\"{}\" stands twice", *text));
+      }
+      value.list.push_back(*text);
+    }
+  }
+  return value;
+}
+
+Result<SettingValue> Reader::convert_account(const SettingKey& key, const toml::node& node) {
+  SettingValue value;
+  if (auto name = node.value_exact<std::string>()) {
+    auto account = find_account(*name);
+    if (!account) return std::unexpected(account.error());
+    value.account = *account;
+  } else if (auto uid = node.value_exact<int64_t>()) {
+    if (*uid < 0 || uint64_t(*uid) > key.most) {
+      return fail(ErrorKind::kInvalid,
+                  fmt::format("{} is out of range ({})", *uid, format_range(key)));
+    }
+    value.account = {.uid = uint32_t(*uid), .gid = uint32_t(*uid)};
+  } else {
+    return expected("a user's name or an integer", node);
+  }
+  if (value.account.uid < key.least) {
+    return fail(ErrorKind::kInvalid, "may not be root");
+  }
+  return value;
+}
+
+Result<SettingValue> Reader::convert(const SettingKey& key, const toml::node& node) {
+  switch (key.type) {
+    case SettingType::kCount:
+    case SettingType::kDuration:
+    case SettingType::kSize:
+      return convert_number(key, node);
+    case SettingType::kText:
+    case SettingType::kPath:
+    case SettingType::kChoice:
+      return convert_text(key, node);
+    case SettingType::kChoices:
+    case SettingType::kAddresses:
+      return convert_list(key, node);
+    case SettingType::kAccount:
+      return convert_account(key, node);
+    case SettingType::kFlag:
+      break;
+  }
+  auto flag = node.value_exact<bool>();
+  if (!flag) return expected("true or false", node);
+  SettingValue value;
+  value.number = *flag ? 1 : 0;
+  return value;
+}
+
+void Reader::keep(const SettingKey& key, const SettingValue& value) {
+  key.store(settings_, value);
+  settings_.shown.insert_or_assign(std::string(key.name), format_value(key, value));
+}
+
+void Reader::read_key(const SettingKey& key, const toml::node& node) {
+  auto value = convert(key, node);
+  if (!value) {
+    complain(&node, key.name, value.error().message);
+    return;
+  }
+  settings_.origins.insert_or_assign(std::string(key.name), place(node));
+  keep(key, *value);
+}
+
+// [[tls.sni]]: names, certificate, key.
+void Reader::read_sni(const toml::node& node) {
+  settings_.origins.insert_or_assign("tls.sni", place(node));
+  const toml::array* array = node.as_array();
+  if (array == nullptr || !array->is_array_of_tables()) {
+    complain(&node, "tls.sni", "expected [[tls.sni]] tables");
+    return;
+  }
+  if (array->size() > kSniCertificatesMax) {
+    complain(&node, "tls.sni", fmt::format("more than {} certificates", kSniCertificatesMax));
+    return;
+  }
+  for (const toml::node& entry : *array) {
+    CertificateFiles files;
+    for (const auto& [name, value] : *entry.as_table()) {
+      std::string key = fmt::format("tls.sni.{}", name.str());
+      if (name == "names") {
+        const toml::array* names = value.as_array();
+        for (size_t i = 0; names != nullptr && i < names->size(); ++i) {
+          auto text = convert_text(kSniName, *names->get(i));
+          if (text) files.names.push_back(text->text);
+        }
+        if (names == nullptr || names->empty() || files.names.size() != names->size()) {
+          complain(&value, key, "expected an array of server names of 1 to 253 bytes");
+        }
+      } else if (name == "certificate" || name == "key") {
+        auto path = convert_text(*find_setting("server.base_dir"), value);
+        if (!path) {
+          complain(&value, key, path.error().message);
+          continue;
+        }
+        (name == "key" ? files.key : files.certificate) = path->text;
+        settings_.origins.insert_or_assign(
+            fmt::format("tls.sni.{}.{}", settings_.certificates.size(), name.str()), place(value));
+      } else {
+        complain(&value, key, "there is no such setting");
+      }
+    }
+    if (files.names.empty() || files.certificate.empty() || files.key.empty()) {
+      complain(&entry, "tls.sni", "needs names, certificate and key");
+    }
+    settings_.certificates.push_back(std::move(files));
+  }
+}
+
+void Reader::read_sections(const toml::table& root) {
+  for (const auto& [section, content] : root) {
+    auto known = std::ranges::find(settings_sections(), section.str(), &SettingSection::name);
+    if (known == settings_sections().end()) {
+      complain(&content, section.str(), "there is no such section");
+      continue;
+    }
+    const toml::table* table = content.as_table();
+    if (table == nullptr) {
+      complain(
+          &content, section.str(),
+          fmt::format("expected the section [{}], found {}", section.str(), kind_name(content)));
+      continue;
+    }
+    for (const auto& [name, node] : *table) {
+      std::string full = fmt::format("{}.{}", section.str(), name.str());
+      if (full == "tls.sni") {
+        read_sni(node);
+      } else if (const SettingKey* key = find_setting(full)) {
+        read_key(*key, node);
+      } else {
+        complain(&node, full, "there is no such setting");
+      }
+    }
+  }
+}
+
+// What no single key shows.
+void Reader::check_together() {
+  const CertificateFiles& main = settings_.certificates.front();
+  if (main.certificate.empty() && !settings_.imaps.empty()) {
+    complain_at("listen.imaps",
+                "needs tls.certificate and tls.key (`dormouse make-certificate` makes a pair for a "
+                "first try); without TLS set listen.imaps = []");
+  }
+  if (main.certificate.empty() != main.key.empty()) {
+    complain_at(main.key.empty() ? "tls.certificate" : "tls.key",
+                "tls.certificate and tls.key come together");
+  }
+  if (main.certificate.empty() && settings_.certificates.size() > 1) {
+    complain_at("tls.sni", "needs a default in tls.certificate and tls.key");
+  }
+  if (settings_.imap.empty() && settings_.imaps.empty()) {
+    complain_at("listen.imap", "with listen.imaps empty too, nobody could connect");
+  }
+  for (const ListenAddress& address : settings_.imaps) {
+    if (address.port != 0 && std::ranges::find(settings_.imap, address) != settings_.imap.end()) {
+      complain_at("listen.imaps",
+                  fmt::format("{} port {} stands in listen.imap too", address.host, address.port));
+    }
+  }
+  const auto& tracker = settings_.wire.tracker();
+  if (tracker.min_workers() > tracker.max_workers()) {
+    complain_at("tracker.min_workers", fmt::format("{} is more than tracker.max_workers ({})",
+                                                   tracker.min_workers(), tracker.max_workers()));
+  }
+}
+
+Result<Settings> Reader::read(std::string_view text) {
+  read_defaults();
+  auto parsed = toml::parse(text);
+  if (!parsed) {
+    return fail(ErrorKind::kInvalid,
+                fmt::format("{}:{}: {}", file_, parsed.error().source().begin.line,
+                            parsed.error().description()));
+  }
+  read_sections(parsed.table());
+  if (complaint_count_ == 0) check_together();
+  if (complaint_count_ > kComplaintsMax) {
+    complaints_ += fmt::format("\n{}: and {} more", file_, complaint_count_ - kComplaintsMax);
+  }
+  if (complaint_count_ > 0) return fail(ErrorKind::kInvalid, complaints_);
+  if (settings_.certificates.front().certificate.empty()) settings_.certificates.clear();
+  auto* tls = settings_.wire.mutable_tls();
+  for (const CertificateFiles& files : settings_.certificates) {
+    tls->add_certificate_names(files.names.empty() ? "" : files.names.front());
+  }
+  return std::move(settings_);
+}
+
+}  // namespace
+
+Result<Settings> parse_settings(std::string_view text, const std::string& file,
+                                const std::string& folder) {
+  if (text.size() > kSettingsBytesMax) {
+    return fail(ErrorKind::kInvalid,
+                fmt::format("{}: longer than {} bytes", file, kSettingsBytesMax));
+  }
+  return Reader(file, folder).read(text);
+}
+
+Result<Settings> load_settings(const std::string& file) {
+  io::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail_errno(errno, file);
+  std::string text(kSettingsBytesMax + 1, '\0');
+  size_t length = 0;
+  while (length < text.size()) {
+    ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(errno, file);
+    if (got == 0) break;
+    length += size_t(got);
+  }
+  text.resize(length);
+  std::error_code error;
+  auto absolute = std::filesystem::absolute(file, error);
+  if (error) return fail_errno(error.value(), file);
+  auto settings = parse_settings(text, file, absolute.parent_path().string());
+  if (!settings) return settings;
+  if (auto checked = check_named_files(*settings); !checked) {
+    return std::unexpected(checked.error());
+  }
+  return settings;
+}
+
+}  // namespace dormouse::master

@@ -1,0 +1,249 @@
+#include "master/settings_schema.h"
+
+#include <algorithm>
+#include <array>
+
+namespace dormouse::master {
+namespace {
+
+using Type = SettingType;
+using V = SettingValue;
+
+constexpr uint64_t kSecond = 1000;
+constexpr uint64_t kMinute = 60 * kSecond;
+constexpr uint64_t kHour = 60 * kMinute;
+constexpr uint64_t kDay = 24 * kHour;
+constexpr uint64_t kKiB = 1024;
+constexpr uint64_t kMiB = 1024 * kKiB;
+constexpr uint64_t kPathMax = 4095;  // PATH_MAX without its end
+
+uint32_t u32(const V& value) { return uint32_t(value.number); }
+
+constexpr std::array kSections = {
+    SettingSection{"server", "The server as a whole, and whom its processes run as."},
+    SettingSection{"listen", "Where clients connect."},
+    SettingSection{"tls",
+                   "The default certificate. Certificates for further server names are "
+                   "[[tls.sni]] tables, each with names, certificate and key."},
+    SettingSection{"login", "Before authentication."},
+    SettingSection{"auth", "Passwords and users."},
+    SettingSection{"den", "Every authenticated connection, awake or parked."},
+    SettingSection{"tracker", "Which worker serves whom, and limits per user and address."},
+    SettingSection{"worker", "IMAP commands and the mail store."},
+    SettingSection{"watch", "How changes of parked mailboxes are noticed."},
+};
+
+// The uids of the roles: between 60706 and 61183 neither adduser nor systemd hands any out.
+constexpr std::array kSchema = {
+    SettingKey{"server.name", Type::kText, "\"\"", 0, 255, "", "", "",
+               "The name in greetings and logs; empty: the host's name.",
+               [](Settings& s, const V& v) { s.server_name = v.text; }},
+    SettingKey{"server.base_dir", Type::kPath, "\"/var/lib/dormouse\"", 1, kPathMax, "", "", "",
+               "The server's own folder. Holds empty/, the root directory of sandboxed roles.",
+               [](Settings& s, const V& v) { s.base_dir = v.text; }},
+    SettingKey{"server.mail_root", Type::kPath, "\"/srv/mail\"", 1, kPathMax, "", "",
+               "watch.mail_root",
+               "A folder on the file system that holds the mail: what fanotify marks.",
+               [](Settings& s, const V& v) {
+                 s.mail_root = v.text;
+                 s.wire.mutable_watch()->set_mail_root(v.text);
+               }},
+    SettingKey{"server.log_level", Type::kChoice, "\"info\"", 0, 0, "", "debug info warning error",
+               "log_level", "The least level that is logged.",
+               [](Settings& s, const V& v) { s.wire.set_log_level(v.text); }},
+    SettingKey{"server.drain_grace", Type::kDuration, "\"10s\"", 100, 10 * kMinute, "ms", "", "",
+               "How long roles may say goodbye when the server stops.",
+               [](Settings& s, const V& v) { s.drain_grace_ms = v.number; }},
+    SettingKey{"server.login_user", Type::kAccount, "60801", 1, UINT32_MAX - 1, "", "", "",
+               "Whom login runs as, when the server is started by root.",
+               [](Settings& s, const V& v) { s.login_user = v.account; }},
+    SettingKey{"server.auth_user", Type::kAccount, "60802", 1, UINT32_MAX - 1, "", "", "",
+               "Whom auth runs as.", [](Settings& s, const V& v) { s.auth_user = v.account; }},
+    SettingKey{"server.den_user", Type::kAccount, "60803", 1, UINT32_MAX - 1, "", "", "",
+               "Whom the dens run as.", [](Settings& s, const V& v) { s.den_user = v.account; }},
+    SettingKey{"server.tracker_user", Type::kAccount, "60804", 1, UINT32_MAX - 1, "", "", "",
+               "Whom the tracker runs as.",
+               [](Settings& s, const V& v) { s.tracker_user = v.account; }},
+    SettingKey{"server.watch_user", Type::kAccount, "60805", 1, UINT32_MAX - 1, "", "", "",
+               "Whom the watch runs as.",
+               [](Settings& s, const V& v) { s.watch_user = v.account; }},
+
+    SettingKey{"listen.imap", Type::kAddresses, "[\"127.0.0.1:10143\"]", 0, 16, "", "", "",
+               "Addresses for IMAP, with STARTTLS where there is a certificate.",
+               [](Settings& s, const V& v) { s.imap = v.addresses; }},
+    SettingKey{"listen.imaps", Type::kAddresses, "[\"127.0.0.1:10993\"]", 0, 16, "", "", "",
+               "Addresses for IMAP over TLS from the first byte. Need a certificate.",
+               [](Settings& s, const V& v) { s.imaps = v.addresses; }},
+    SettingKey{"listen.backlog", Type::kCount, "4096", 1, 65535, "", "", "",
+               "Connections the kernel holds until they are accepted.",
+               [](Settings& s, const V& v) { s.listen_backlog = u32(v); }},
+
+    SettingKey{"tls.certificate", Type::kPath, "\"\"", 0, kPathMax, "", "", "tls.certificate_names",
+               "PEM: the chain, leaf first. Empty: no TLS.",
+               [](Settings& s, const V& v) { s.certificates.at(0).certificate = v.text; }},
+    SettingKey{"tls.key", Type::kPath, "\"\"", 0, kPathMax, "", "", "", "PEM: its private key.",
+               [](Settings& s, const V& v) { s.certificates.at(0).key = v.text; }},
+    SettingKey{"tls.minimum_version", Type::kChoice, "\"1.2\"", 0, 0, "", "1.2 1.3",
+               "tls.minimum_version", "The least TLS version.",
+               [](Settings& s, const V& v) { s.wire.mutable_tls()->set_minimum_version(v.text); }},
+
+    SettingKey{"login.processes", Type::kCount, "0", 0, 256, "", "", "login.processes",
+               "Login processes; 0: one per CPU.",
+               [](Settings& s, const V& v) { s.wire.mutable_login()->set_processes(u32(v)); }},
+    SettingKey{
+        "login.max_connections", Type::kCount, "2000", 1, 100'000, "", "", "login.max_connections",
+        "Connections not yet authenticated, per process.",
+        [](Settings& s, const V& v) { s.wire.mutable_login()->set_max_connections(u32(v)); }},
+    SettingKey{"login.max_connections_per_address", Type::kCount, "100", 1, 100'000, "", "",
+               "login.max_connections_per_address",
+               "Connections not yet authenticated, per process and client address.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_login()->set_max_connections_per_address(u32(v));
+               }},
+    SettingKey{"login.timeout", Type::kDuration, "\"3min\"", kSecond, kHour, "ms", "",
+               "login.timeout_ms", "Time to authenticate, in all.",
+               [](Settings& s, const V& v) { s.wire.mutable_login()->set_timeout_ms(u32(v)); }},
+    SettingKey{"login.max_attempts", Type::kCount, "5", 1, 100, "", "", "login.max_attempts",
+               "Failed attempts per connection.",
+               [](Settings& s, const V& v) { s.wire.mutable_login()->set_max_attempts(u32(v)); }},
+    SettingKey{
+        "login.failure_delay", Type::kDuration, "\"2s\"", 0, kMinute, "ms", "",
+        "login.failure_delay_ms", "Wait after the first failed attempt; doubles each time.",
+        [](Settings& s, const V& v) { s.wire.mutable_login()->set_failure_delay_ms(u32(v)); }},
+    SettingKey{"login.greeting", Type::kText, "\"Dormouse ready.\"", 1, 200, "", "",
+               "login.greeting", "The greeting's text.",
+               [](Settings& s, const V& v) { s.wire.mutable_login()->set_greeting(v.text); }},
+    SettingKey{
+        "login.plaintext_auth", Type::kFlag, "false", 0, 0, "", "", "login.plaintext_auth",
+        "Whether passwords are taken without TLS off loopback.",
+        [](Settings& s, const V& v) { s.wire.mutable_login()->set_plaintext_auth(v.number != 0); }},
+
+    SettingKey{"auth.passwd_file", Type::kPath, "\"/etc/dormouse/passwd\"", 1, kPathMax, "", "",
+               "auth.passwd_file", "Users: user:{SCHEME}hash:uid:gid:gecos:home:shell:extra.",
+               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_passwd_file(v.text); }},
+    SettingKey{"auth.cache_entries", Type::kCount, "10000", 0, 10'000'000, "", "",
+               "auth.cache_entries", "Successful verifications remembered; 0: none.",
+               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_cache_entries(u32(v)); }},
+    SettingKey{"auth.cache_ttl", Type::kDuration, "\"5min\"", kSecond, kDay, "ms", "",
+               "auth.cache_ttl_ms", "How long each.",
+               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_cache_ttl_ms(u32(v)); }},
+    SettingKey{"auth.hash_threads", Type::kCount, "2", 1, 64, "", "", "auth.hash_threads",
+               "Threads that hash passwords.",
+               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_hash_threads(u32(v)); }},
+    SettingKey{"auth.mechanisms", Type::kChoices, "[\"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\"]", 1, 3,
+               "", "PLAIN LOGIN SCRAM-SHA-256", "auth.mechanisms", "SASL mechanisms offered.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_auth()->clear_mechanisms();
+                 for (const auto& name : v.list) s.wire.mutable_auth()->add_mechanisms(name);
+               }},
+    SettingKey{"auth.default_user", Type::kAccount, "0", 0, UINT32_MAX - 1, "", "",
+               "auth.default_uid auth.default_gid",
+               "Whose mail it is, where the passwd-file gives no uid. 0: as root nobody's (such a "
+               "user is refused), else the server's own user.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_auth()->set_default_uid(v.account.uid);
+                 s.wire.mutable_auth()->set_default_gid(v.account.gid);
+               }},
+    SettingKey{"auth.default_home", Type::kPath, "\"/srv/mail/%u\"", 1, kPathMax, "", "",
+               "auth.default_home", "The home where the passwd-file gives none; %u is the user.",
+               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_default_home(v.text); }},
+    SettingKey{"auth.default_scheme", Type::kChoice, "\"SHA512-CRYPT\"", 0, 0, "",
+               "PLAIN SHA512-CRYPT BLF-CRYPT YESCRYPT ARGON2ID SCRAM-SHA-256",
+               "auth.default_scheme", "The scheme of a hash without {SCHEME}.",
+               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_default_scheme(v.text); }},
+
+    SettingKey{"den.sessions", Type::kCount, "10000", 1, 4'000'000, "", "", "den.shards",
+               "Connections held, awake and parked together. Decides the number of shards.",
+               [](Settings& s, const V& v) { s.sessions = v.number; }},
+    SettingKey{
+        "den.sockets_per_shard", Type::kCount, "0", 0, 1'000'000, "", "", "den.sockets_per_shard",
+        "At most; 0: what the limit of open files allows.",
+        [](Settings& s, const V& v) { s.wire.mutable_den()->set_sockets_per_shard(u32(v)); }},
+    SettingKey{
+        "den.park_after", Type::kDuration, "\"2s\"", 0, kHour, "ms", "",
+        "den.park_after_ms worker.park_after_ms", "Quiet time in IDLE after which a session parks.",
+        [](Settings& s, const V& v) {
+          s.wire.mutable_den()->set_park_after_ms(u32(v));
+          s.wire.mutable_worker()->set_park_after_ms(u32(v));
+        }},
+    SettingKey{"den.park_quiet", Type::kDuration, "\"30s\"", 0, kDay, "ms", "",
+               "worker.park_quiet_ms", "The same for a session that is not in IDLE.",
+               [](Settings& s, const V& v) { s.wire.mutable_worker()->set_park_quiet_ms(u32(v)); }},
+    SettingKey{"den.keepalive", Type::kDuration, "\"2min\"", kSecond, kDay, "ms", "",
+               "den.keepalive_ms", "Between two \"* OK Still here\" of an idle session.",
+               [](Settings& s, const V& v) { s.wire.mutable_den()->set_keepalive_ms(u32(v)); }},
+    SettingKey{
+        "den.slab_bytes_per_session", Type::kSize, "\"1KiB\"", 256, 64 * kKiB, "bytes", "",
+        "den.slab_bytes_per_session",
+        "Room for parked records, on average. Memory is taken only where records lie.",
+        [](Settings& s, const V& v) { s.wire.mutable_den()->set_slab_bytes_per_session(u32(v)); }},
+
+    SettingKey{
+        "tracker.policy", Type::kChoice, "\"shared\"", 0, 0, "",
+        "shared per-user per-uid prefer-user", "tracker.policy",
+        "Who may share a worker: anybody; one user's sessions only; one uid's only; anybody, "
+        "but a user's sessions together where possible.",
+        [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_policy(v.text); }},
+    SettingKey{"tracker.max_workers", Type::kCount, "32", 1, 10'000, "", "", "tracker.max_workers",
+               "Workers at most.",
+               [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_max_workers(u32(v)); }},
+    SettingKey{"tracker.min_workers", Type::kCount, "1", 0, 1000, "", "", "tracker.min_workers",
+               "Workers kept though empty (policy shared).",
+               [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_min_workers(u32(v)); }},
+    SettingKey{
+        "tracker.sessions_per_worker", Type::kCount, "500", 1, 100'000, "", "",
+        "tracker.sessions_per_worker", "Awake sessions of one worker.",
+        [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_sessions_per_worker(u32(v)); }},
+    SettingKey{
+        "tracker.sessions_per_user", Type::kCount, "100", 0, 1'000'000, "", "",
+        "tracker.sessions_per_user", "Sessions of one user, parked ones too; 0: no limit.",
+        [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_sessions_per_user(u32(v)); }},
+    SettingKey{"tracker.sessions_per_address", Type::kCount, "0", 0, 10'000'000, "", "",
+               "tracker.sessions_per_address",
+               "Sessions from one client address; 0: no limit (a provider's NAT is one address).",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_tracker()->set_sessions_per_address(u32(v));
+               }},
+    SettingKey{
+        "tracker.worker_idle", Type::kDuration, "\"1min\"", kSecond, kDay, "ms", "",
+        "tracker.worker_idle_ms", "How long a worker beyond min_workers stays empty.",
+        [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_worker_idle_ms(u32(v)); }},
+
+    SettingKey{
+        "worker.command_line_bytes", Type::kSize, "\"64KiB\"", 8 * kKiB, kMiB, "bytes", "",
+        "worker.command_line_bytes", "The longest command, literals of APPEND apart.",
+        [](Settings& s, const V& v) { s.wire.mutable_worker()->set_command_line_bytes(u32(v)); }},
+    SettingKey{
+        "worker.append_bytes", Type::kSize, "\"64MiB\"", kKiB, 2048 * kMiB, "bytes", "",
+        "worker.append_bytes", "The largest message that APPEND takes.",
+        [](Settings& s, const V& v) { s.wire.mutable_worker()->set_append_bytes(v.number); }},
+    SettingKey{
+        "worker.idle_timeout", Type::kDuration, "\"30min\"", 30 * kMinute, 7 * kDay, "ms", "",
+        "worker.idle_timeout_ms",
+        "A client silent for longer is logged out (RFC 3501 5.4: 30 minutes at the least).",
+        [](Settings& s, const V& v) { s.wire.mutable_worker()->set_idle_timeout_ms(u32(v)); }},
+    SettingKey{
+        "worker.store_cache_users", Type::kCount, "200", 1, 100'000, "", "",
+        "worker.store_cache_users", "Mail stores a worker keeps open.",
+        [](Settings& s, const V& v) { s.wire.mutable_worker()->set_store_cache_users(u32(v)); }},
+
+    SettingKey{"watch.backend", Type::kChoice, "\"auto\"", 0, 0, "",
+               "auto fanotify inotify polling", "watch.backend",
+               "auto takes the first that works, in this order.",
+               [](Settings& s, const V& v) { s.wire.mutable_watch()->set_backend(v.text); }},
+    SettingKey{"watch.polling", Type::kDuration, "\"5s\"", 100, kHour, "ms", "", "watch.polling_ms",
+               "Between two looks, when polling.",
+               [](Settings& s, const V& v) { s.wire.mutable_watch()->set_polling_ms(u32(v)); }},
+};
+
+}  // namespace
+
+std::span<const SettingKey> settings_schema() { return kSchema; }
+std::span<const SettingSection> settings_sections() { return kSections; }
+
+const SettingKey* find_setting(std::string_view name) {
+  auto found = std::ranges::find(kSchema, name, &SettingKey::name);
+  return found == kSchema.end() ? nullptr : &*found;
+}
+
+}  // namespace dormouse::master
