@@ -123,7 +123,8 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
   for (const std::optional<TicketKey>* key : {&state->ticket_key, &state->ticket_key_previous}) {
     if (!*key || std::memcmp(name, (*key)->bytes.data(), kTicketNameBytes) != 0) continue;
     if (!set_ticket_ciphers(**key, iv, cipher, mac, false)) return -1;
-    return key == &state->ticket_key ? 1 : 2;
+    // RFC 8446 C.4: in TLS 1.3 a ticket should serve once, so a new one comes with each resumption.
+    return key == &state->ticket_key && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
   }
   return 0;
 }

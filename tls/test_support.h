@@ -175,12 +175,17 @@ void run(Handshake& ours, OpensslPeer& peer) {
   SSL_do_handshake(peer.ssl());
 }
 
-// Runs our client against our server; true when both are done.
-inline bool run(ServerHandshake& server, ClientHandshake& client) {
+// Runs our client against our server; true when both are done. `late` gets what the server sent
+// after the client was done: tickets.
+inline bool run(ServerHandshake& server, ClientHandshake& client, Bytes* late = nullptr) {
   Bytes to_client;
   for (int round = 0; round < 10; ++round) {
     Bytes to_server;
-    if (client.state() == HandshakeState::kNeedsMore) client.feed(to_client, to_server);
+    if (client.state() == HandshakeState::kNeedsMore) {
+      client.feed(to_client, to_server);
+    } else if (late != nullptr) {
+      append(*late, to_client);
+    }
     to_client.clear();
     if (server.state() == HandshakeState::kNeedsMore) server.feed(to_server, to_client);
     if (server.state() == HandshakeState::kFailed || client.state() == HandshakeState::kFailed) {
