@@ -169,6 +169,7 @@ struct CopyResult {
   std::vector<uint32_t> from_uids;  // ascending; those that were found
   std::vector<uint32_t> to_uids;    // pairwise with from_uids
   uint64_t highest_mod_seq = 0;     // of the source: changed by move only
+  std::string directory;            // fsync it before answering OK
 };
 
 struct Appended {
