@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 
 #include "auth/limits.h"
 #include "auth/password_scheme.h"
@@ -134,8 +133,7 @@ struct Net {
 std::optional<Net> read_address(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN];
   if (text.size() >= sizeof buffer) return std::nullopt;
-  std::memcpy(buffer, text.data(), text.size());
-  buffer[text.size()] = '\0';
+  *std::copy(text.begin(), text.end(), buffer) = '\0';
   Net net;
   if (inet_pton(AF_INET, buffer, net.bytes.data()) == 1) {
     net.family = AF_INET;
