@@ -1,0 +1,121 @@
+#pragma once
+// The parked record: all that is kept of a sleeping connection, in one block of the slab.
+//
+//   record   = length[4] checksum[4] fixed tls user address tag state directories input
+//   fixed    = session[8] cookie[16] parked_at_s[4] mode[1] flags[1] tls_bytes[1] reserved[1]
+//              tag_bytes[1] address_bytes[1] state_bytes[2] directory_bytes[2] input_bytes[2]
+//              port[2]
+//              user_bytes[2]
+//   mode     = wire::WorkerToDen::Parked::Mode
+//   tls      = tls::SessionKeys frozen; its two counters are advanced in place
+//   address  = 4 or 16 bytes, network order
+//   state    = wire/session_state.proto, opaque here
+//   directories = (size[1] bytes)*: what the watch keys by, to subscribe again
+//   input    = client bytes already decrypted that no worker has answered yet
+//
+// The checksum (FNV-1a, 32 bits: it finds torn and stray writes, not malice) covers everything
+// behind it but `mode`, `flags`, `parked_at_s` and the two TLS counters, which change in place.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/result.h"
+#include "wire/relay.pb.h"
+#include "wire/validate.h"
+
+namespace dormouse::hibernate {
+
+using ParkedMode = wire::WorkerToDen::Parked::Mode;
+
+// A client's address as bytes: 4, 16, or none.
+struct Address {
+  std::array<std::byte, 16> bytes{};
+  uint8_t size = 0;
+  uint16_t port = 0;
+
+  static Address parse(const std::string& text, uint16_t port);
+  std::string text() const;
+  uint64_t hash() const;  // of the address without the port: keepalives of one device align
+};
+
+// The parts of a record, owned: what a den builds a record from, and what it holds while a session
+// is awake.
+struct RecordParts {
+  uint64_t session = 0;
+  std::array<std::byte, 16> cookie{};
+  uint32_t parked_at_s = 0;
+  ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
+  // The den may answer small talk, and the keys below are what it needs.
+  bool small_talk = true;
+  bool selected = false;  // what DONE leads back to: SELECTED, else AUTHENTICATED
+  bool changed = false;   // a change of the mailbox waits to be reported
+  std::vector<std::byte> tls;  // frozen keys; empty: no TLS
+  std::string user;
+  Address address;
+  std::string idle_tag;
+  std::string state;
+  std::vector<std::string> directories;
+  std::string input;
+};
+
+inline constexpr size_t kUserBytesMax = wire::kMaxUserBytes;
+inline constexpr size_t kTagBytesMax = 64;
+inline constexpr size_t kDirectoryBytesMax = 255;
+inline constexpr size_t kInputBytesMax = 8 * 1024;
+
+// Flags that change in place.
+inline constexpr uint8_t kFlagSmallTalk = 1;
+inline constexpr uint8_t kFlagSending = 2;  // bytes of this session may be half sent
+inline constexpr uint8_t kFlagChanged = 4;  // its mailbox changed since the state was made
+inline constexpr uint8_t kFlagSelected = 8;  // what DONE leads back to: SELECTED or AUTHENTICATED
+
+// Length of the record at the front of `bytes`; 0 when that cannot be one. Checks no checksum.
+size_t record_bytes(std::span<const std::byte> bytes);
+// Bytes that encode() will write; 0 when a part is over its bound.
+size_t encoded_bytes(const RecordParts& parts);
+// Writes the record to the front of `to` (encoded_bytes() at least).
+void encode(const RecordParts& parts, std::span<std::byte> to);
+
+// A record where it lies. Borrows the block.
+class RecordView {
+ public:
+  // kInvalid: length, checksum or a part is wrong.
+  static Result<RecordView> attach(std::span<std::byte> block);
+  // Without the checksum: for blocks that this process has checked or written.
+  static RecordView trusted(std::span<std::byte> block) { return RecordView(block); }
+
+  uint64_t session() const;
+  std::span<const std::byte, 16> cookie() const;
+  ParkedMode mode() const;
+  void set_mode(ParkedMode mode);
+  uint8_t flags() const;
+  void set_flag(uint8_t flag, bool on);
+  bool flag(uint8_t flag_bit) const { return (flags() & flag_bit) != 0; }
+  uint32_t parked_at_s() const;
+  void set_parked_at_s(uint32_t seconds);
+  std::span<std::byte> tls() const;
+  std::string_view user() const;
+  Address address() const;
+  std::string_view idle_tag() const;
+  std::string_view state() const;
+  std::string_view input() const;
+  std::vector<std::string> directories() const;
+  // All of it, owned.
+  RecordParts parts() const;
+  size_t bytes() const;
+
+ private:
+  explicit RecordView(std::span<std::byte> block) : block_(block) {}
+  std::string_view part(size_t which) const;
+  bool valid() const;
+
+  std::span<std::byte> block_;
+};
+
+}  // namespace dormouse::hibernate

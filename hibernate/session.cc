@@ -1,0 +1,500 @@
+#include "hibernate/session.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "hibernate/den.h"
+#include "role/log.h"
+#include "wire/link.h"
+
+namespace dormouse::hibernate {
+
+using Worker = wire::WorkerToDen;
+
+Session::Session(Den& den, uint32_t slot, Purpose purpose, RecordParts parts, ClientStream stream)
+    : den_(den),
+      slot_(slot),
+      purpose_(purpose),
+      parts_(std::move(parts)),
+      stream_(std::move(stream)),
+      readable_(den.loop()),
+      received_(den.loop()),
+      progress_(den.loop()) {}
+
+Session::~Session() = default;
+
+void Session::set_grant(std::string grant, std::string tag) {
+  grant_ = std::move(grant);
+  tag_ = std::move(tag);
+}
+
+void Session::set_pending(std::string input, tls::Bytes output) {
+  input_ = std::move(input);
+  queued_ = std::move(output);
+  pump();
+}
+
+size_t Session::held_bytes() const {
+  return sizeof(Session) + input_.capacity() + replay_.capacity() + queued_.capacity() +
+         (flying_ ? flying_->capacity() : 0) + collected_.capacity() + parts_.state.capacity() +
+         stream_.held_bytes();
+}
+
+io::Task<void> Session::live() {
+  SessionEnd end = co_await serve();
+  den_.finish(slot_, end);  // destroys *this
+}
+
+io::Task<SessionEnd> Session::serve() {
+  for (uint32_t attempt = 0;;) {
+    if (!attach(attempt)) {
+      // No tracker: it is being restarted. Client bytes and record stay where they are.
+      reason_ = "waiting for the tracker";
+      auto up = co_await den_.tracker_up();
+      if (!up) {
+        if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
+        co_return co_await farewell("Server is not available");
+      }
+      continue;
+    }
+    RelayEnd end = co_await relay();
+    relay_.close();
+    switch (end) {
+      case RelayEnd::kParked:
+        co_return SessionEnd::kParked;
+      case RelayEnd::kRefreshed:
+        co_return co_await refreshed(*refreshed_);
+      case RelayEnd::kBye:
+        co_return co_await farewell("");
+      case RelayEnd::kClientGone:
+        co_return SessionEnd::kClosed;
+      case RelayEnd::kTrackerLost:
+        continue;
+      case RelayEnd::kRefused: {
+        if (!refusal_->permanent() && attempt < kAttemptsMax) {
+          reason_ = "refused: " + refusal_->text();
+          if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
+          auto slept = co_await den_.loop().sleep(std::clamp(refusal_->retry_ms(), 10u, 30'000u));
+          if (!slept) co_return SessionEnd::kClosed;
+          ++attempt;
+          continue;
+        }
+        if (purpose_ == wire::DenToWorker::NEW && !tag_.empty()) {
+          std::string code = refusal_->response_code().empty()
+                                 ? ""
+                                 : fmt::format("[{}] ", refusal_->response_code());
+          if (!stream_.put(fmt::format("{} NO {}{}\r\n", tag_, code, refusal_->text()), queued_)) {
+            co_return SessionEnd::kClosed;
+          }
+        }
+        co_return co_await farewell(refusal_->text());
+      }
+      case RelayEnd::kWorkerGone:
+        ++den_.counters().workers_lost;
+        if (heard_ || streaming_) {
+          co_return co_await farewell("Internal error: the session's worker is gone");
+        }
+        if (++attempt <= kAttemptsMax) continue;
+        if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
+        co_return co_await farewell("Internal error: no worker can serve this session");
+    }
+  }
+}
+
+// Makes the relay channel and asks the tracker to give its other end to a worker. False: there is
+// no tracker to ask.
+bool Session::attach(uint32_t attempt) {
+  refusal_.reset();
+  tracker_lost_ = false;
+  stopping_ = false;
+  given_bytes_ = 0;
+  collected_.clear();
+  // What a worker has taken without a word is said again to the next one.
+  input_.insert(0, replay_);
+  replay_.clear();
+  if (!den_.tracker_connected()) return false;
+
+  io::Channel worker_end;
+  if (!open_relay(worker_end)) return false;
+  request_ = den_.new_request(slot_);
+  wire::DenToTracker message;
+  if (purpose_ == wire::DenToWorker::NEW && parts_.user.empty()) {
+    auto* open = message.mutable_open();
+    open->set_request(request_);
+    open->set_grant(grant_);
+    open->set_remote_address(parts_.address.text());
+    open->set_session(parts_.session);
+  } else {
+    auto* again = message.mutable_attach();
+    again->set_request(request_);
+    again->set_user(parts_.user);
+    again->set_cookie(parts_.cookie.data(), parts_.cookie.size());
+    again->set_session(parts_.session);
+    again->set_remote_address(parts_.address.text());
+    again->set_purpose(purpose_ != wire::DenToWorker::REFRESH ? wire::DenToTracker::INPUT
+                       : sweep_                               ? wire::DenToTracker::SWEEP
+                                                              : wire::DenToTracker::REFRESH);
+    again->set_attempt(attempt);
+  }
+  reason_ = "waiting for a worker";
+  return den_.post_to_tracker(message, worker_end.release());
+}
+
+// The pair, with Begin on it already.
+bool Session::open_relay(io::Channel& worker_end) {
+  auto ends = io::Channel::pair();
+  if (!ends) {
+    role::log_error("relay-pair-failed", {{"session", parts_.session}, {"error", ends.error().message}});
+    return false;
+  }
+  relay_ = std::move(ends->first);
+  worker_end = std::move(ends->second);
+  wire::DenToWorker message;
+  auto* begin = message.mutable_begin();
+  begin->set_purpose(purpose_);
+  begin->set_tag(tag_);
+  begin->set_state(parts_.state);
+  begin->set_remote_address(parts_.address.text());
+  begin->set_tls(stream_.tls());
+  begin->set_mode(parts_.mode);
+  begin->set_idle_tag(parts_.idle_tag);
+  return bool(wire::try_send(relay_, message));
+}
+
+io::Task<Session::RelayEnd> Session::relay() {
+  io::Scope scope(den_.loop(), co_await io::current_scope());
+  if (purpose_ != wire::DenToWorker::REFRESH) scope.spawn(uplink());
+  RelayEnd end = co_await downlink();
+  stopping_ = true;
+  scope.cancel();
+  co_await scope.join();
+  den_.forget_request(request_);
+  if (end != RelayEnd::kParked) drop_offer();
+  co_return end;
+}
+
+// Client to worker. Takes from the socket only when the worker has taken what came before.
+io::Task<void> Session::uplink() {
+  while (!stopping_) {
+    if (input_.empty()) {
+      if (client_gone_) {
+        break_relay();
+        co_return;
+      }
+      if (!receiving_) {
+        den_.table().arm(slot_);
+        auto woken = co_await readable_.wait();
+        if (!woken || stopping_) co_return;
+        readable_.clear();
+        receiving_ = true;
+        received_.clear();
+        den_.table().receive(slot_);
+      }
+      auto got = co_await received_.wait();
+      if (!got) co_return;
+      continue;
+    }
+    wire::DenToWorker message;
+    message.set_data(input_.substr(0, wire::kMaxRelayDataBytes));
+    size_t size = message.data().size();
+    input_.erase(0, size);
+    given_bytes_ += size;
+    if (!heard_) {
+      replay_ += message.data();
+      if (replay_.size() > kReplayBytesMax) commit();
+    }
+    auto given = co_await wire::send(den_.loop(), relay_, message);
+    if (!given) co_return;  // the downlink sees the end of the channel too
+  }
+}
+
+// Worker to client, until the relay ends one way or another.
+io::Task<Session::RelayEnd> Session::downlink() {
+  while (true) {
+    auto message = co_await wire::receive<Worker>(den_.loop(), relay_);
+    if (!message) {
+      if (client_gone_) co_return RelayEnd::kClientGone;
+      if (refusal_) co_return RelayEnd::kRefused;
+      if (tracker_lost_) co_return RelayEnd::kTrackerLost;
+      co_return RelayEnd::kWorkerGone;
+    }
+    const Worker& said = message->message;
+    if (said.has_refreshed()) {
+      if (purpose_ != wire::DenToWorker::REFRESH) co_return RelayEnd::kWorkerGone;
+      refreshed_ = said.refreshed();
+      co_return RelayEnd::kRefreshed;
+    }
+    if (said.has_data()) {
+      bool ok = co_await downlink_data(said.data());
+      if (!ok) co_return RelayEnd::kClientGone;
+    } else if (purpose_ == wire::DenToWorker::REFRESH) {
+      co_return RelayEnd::kWorkerGone;  // it may say nothing else in a refresh
+    } else if (said.has_offer()) {
+      offer(said.offer());
+    } else if (said.has_withdraw()) {
+      drop_offer();
+    } else if (said.has_park()) {
+      bool parked = co_await park(said.park());
+      if (parked) co_return RelayEnd::kParked;
+    } else if (said.has_bye()) {
+      co_return RelayEnd::kBye;
+    }
+  }
+}
+
+// False: the client is gone.
+io::Task<bool> Session::downlink_data(const std::string& data) {
+  if (purpose_ == wire::DenToWorker::REFRESH) {
+    collected_ += data;
+    if (collected_.size() <= kRefreshBytesMax) co_return true;
+    if (!streaming_) den_.mark_sending(slot_);
+    streaming_ = true;
+    if (!stream_.put(collected_, queued_)) co_return false;
+    collected_.clear();
+  } else {
+    commit();
+    reason_ = "awake";
+    if (!stream_.put(data, queued_)) co_return false;
+  }
+  pump();
+  auto room = co_await drained(kOutputBytesMax);
+  co_return bool(room);
+}
+
+// The worker's first word: from now on the session is its, and the record is gone.
+void Session::commit() {
+  if (heard_) return;
+  heard_ = true;
+  replay_.clear();
+  den_.awoken(slot_);
+}
+
+void Session::offer(const Worker::Offer& offer) {
+  drop_offer();
+  offer_number_ = offer.number();
+  if (parts_.user.empty()) {
+    refuse_park("the tracker has not confirmed the session yet");
+    return;
+  }
+  parts_.directories.clear();
+  auto kept = den_.kept_directories(offer.directories());
+  if (!kept) {
+    refuse_park(kept.error().message);
+    return;
+  }
+  parts_.directories = std::move(*kept);
+  offered_ = true;
+  changed_ = false;
+  reason_ = "offered";
+  den_.watch(slot_, parts_.directories);
+}
+
+void Session::watch_answer(bool watched, const std::string& reason) {
+  if (!offered_ || published_) return;
+  if (!watched) {
+    drop_offer();
+    refuse_park("not watched: " + reason);
+    return;
+  }
+  wire::DenToWorker message;
+  message.mutable_ready()->set_number(offer_number_);
+  answer_worker(message);
+}
+
+void Session::drop_offer() {
+  if (!offered_) return;
+  offered_ = false;
+  den_.unwatch(slot_);
+}
+
+void Session::refuse_park(const std::string& reason) {
+  reason_ = reason;
+  wire::DenToWorker message;
+  message.mutable_park_refused()->set_reason(reason);
+  message.mutable_park_refused()->set_number(offer_number_);
+  answer_worker(message);
+}
+
+void Session::answer_worker(const wire::DenToWorker& message) {
+  // The channel has room: the worker reads while it offers, and these are a handful of messages.
+  if (auto done = wire::try_send(relay_, message); !done) break_relay();
+}
+
+// The last step of parking (DESIGN.md section 2). True: the record is published.
+io::Task<bool> Session::park(const Worker::Park& park) {
+  auto out = co_await drained(1);
+  if (!out) {
+    client_gone_ = true;
+    break_relay();
+    co_return false;
+  }
+  bool crossed = park.consumed_bytes() != given_bytes_ || !input_.empty();
+  if (crossed || !offered_) {
+    ++den_.counters().crossed;
+    drop_offer();
+    co_return false;
+  }
+  const char* hindrance = receiving_                ? "bytes from the client are coming in"
+                          : client_gone_            ? "the client is gone"
+                          : !stream_.at_boundary()  ? "half a TLS record from the client"
+                                                    : nullptr;
+  if (hindrance != nullptr) {
+    drop_offer();
+    refuse_park(hindrance);
+    co_return false;
+  }
+  parts_.mode = park.parked().mode();
+  parts_.idle_tag = park.parked().idle_tag();
+  parts_.state = park.parked().state();
+  parts_.small_talk = park.parked().small_talk();
+  parts_.selected = parts_.mode != Worker::Parked::AUTHENTICATED;
+  parts_.changed = changed_;
+  parts_.input.clear();
+  parts_.tls = stream_.freeze();
+  if (!den_.publish(slot_, parts_)) {
+    drop_offer();
+    refuse_park("no room for the record");
+    co_return false;
+  }
+  stopping_ = true;
+  published_ = true;
+  ++den_.counters().parks;
+  co_return true;
+}
+
+// A refresh has its answer: the new record, then the bytes. kFlagSending covers the time between.
+io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
+  ++den_.counters().refreshes;
+  if (!answer.bye().empty()) co_return co_await farewell(answer.bye());
+  if (!stream_.put(collected_, queued_)) co_return SessionEnd::kClosed;
+  collected_.clear();
+  parts_.state = answer.parked().state();
+  parts_.small_talk = answer.parked().small_talk();
+  parts_.changed = false;
+  parts_.tls = stream_.freeze();
+  std::vector<std::string> former = parts_.directories;
+  if (answer.directories_size() > 0) {
+    auto kept = den_.kept_directories(answer.directories());
+    if (kept) parts_.directories = std::move(*kept);
+  }
+  bool silent = queued_.empty() && !flying_;
+  if (!den_.publish(slot_, parts_)) co_return co_await farewell("Internal error: no room");
+  published_ = true;
+  if (parts_.directories != former || !den_.watched(slot_)) {
+    den_.unwatch(slot_);
+    den_.watch(slot_, parts_.directories);
+  }
+  if (silent) co_return SessionEnd::kParked;
+  den_.mark_sending(slot_);
+  pump();
+  auto out = co_await drained(1);
+  if (!out) co_return SessionEnd::kClosed;
+  co_return SessionEnd::kParked;
+}
+
+// Last words, given a while to leave.
+io::Task<SessionEnd> Session::farewell(std::string text) {
+  if (!text.empty() && !stream_.put(fmt::format("* BYE {}\r\n", text), queued_)) {
+    co_return SessionEnd::kClosed;
+  }
+  stream_.end(queued_);
+  pump();
+  [[maybe_unused]] auto out = co_await io::with_timeout(kFarewellMs, output_below(1));
+  co_return SessionEnd::kClosed;
+}
+
+io::Task<Result<void>> Session::drained(size_t below) {
+  co_return co_await io::with_timeout(kStallMs, output_below(below));
+}
+
+io::Task<Result<void>> Session::output_below(size_t below) {
+  while (queued_.size() + (flying_ ? flying_->size() - flown_bytes_ : 0) >= below) {
+    if (client_gone_) co_return fail(ErrorKind::kClosed, "the client is gone");
+    progress_.clear();
+    auto woken = co_await progress_.wait();
+    if (!woken) co_return woken;
+  }
+  co_return Result<void>();
+}
+
+void Session::pump() {
+  if (flying_ || queued_.empty() || client_gone_) return;
+  flying_ = std::make_shared<tls::Bytes>(std::move(queued_));
+  queued_.clear();
+  flown_bytes_ = 0;
+  den_.table().send(slot_, *flying_);
+}
+
+void Session::sent(int32_t result) {
+  if (result <= 0) {
+    client_gone_ = true;
+    flying_.reset();
+    queued_.clear();
+    break_relay();
+  } else {
+    flown_bytes_ += size_t(result);
+    if (flown_bytes_ < flying_->size()) {
+      den_.table().send(slot_, std::span(*flying_).subspan(flown_bytes_));
+    } else {
+      flying_.reset();
+      pump();
+    }
+  }
+  progress_.set();
+}
+
+void Session::readable() { readable_.set(); }
+
+void Session::received(int32_t result, std::span<std::byte> bytes) {
+  receiving_ = false;
+  if (result > 0) {
+    auto state = stream_.take(bytes, input_, queued_);
+    if (state != ClientStream::Input::kOpen) client_gone_ = true;
+    if (state == ClientStream::Input::kBroken) ++den_.counters().broken_records;
+    if (!queued_.empty()) pump();
+  } else if (result != -EAGAIN) {
+    client_gone_ = true;
+  }
+  received_.set();
+}
+
+void Session::break_relay() {
+  if (relay_) ::shutdown(relay_.fd(), SHUT_RDWR);
+}
+
+void Session::opened(const wire::TrackerToDen::Opened& opened) {
+  if (purpose_ != wire::DenToWorker::NEW || opened.cookie().size() != parts_.cookie.size()) return;
+  if (opened.user().empty() || opened.user().size() > kUserBytesMax) return;
+  parts_.user = opened.user();
+  std::copy_n(reinterpret_cast<const std::byte*>(opened.cookie().data()), parts_.cookie.size(),
+              parts_.cookie.begin());
+}
+
+void Session::refused(const wire::TrackerToDen::Refused& refused) {
+  refusal_ = refused;
+  break_relay();
+}
+
+void Session::tracker_lost() {
+  // A worker that has it does not mind; one that may never come is not waited for.
+  if (heard_) return;
+  tracker_lost_ = true;
+  break_relay();
+}
+
+void Session::shut_down(const std::string& text) {
+  wire::DenToWorker message;
+  message.mutable_shutdown()->set_text(text);
+  if (relay_ && heard_) {
+    answer_worker(message);
+  } else {
+    refusal_.emplace();
+    refusal_->set_permanent(true);
+    refusal_->set_text(text);
+    break_relay();
+  }
+}
+
+}  // namespace dormouse::hibernate
