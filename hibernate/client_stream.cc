@@ -49,6 +49,8 @@ void ClientStream::end(tls::Bytes& wire) {
   if (engine_) engine_->close(wire);
 }
 
-tls::Bytes ClientStream::freeze() const { return engine_ ? engine_->keys().freeze() : tls::Bytes(); }
+tls::Bytes ClientStream::freeze() const {
+  return engine_ ? engine_->keys().freeze() : tls::Bytes();
+}
 
 }  // namespace dormouse::hibernate

@@ -125,8 +125,9 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
   std::memcpy(fixed.cookie, parts.cookie.data(), sizeof fixed.cookie);
   fixed.parked_at_s = parts.parked_at_s;
   fixed.mode = uint8_t(parts.mode);
-  fixed.flags = uint8_t((parts.small_talk ? kFlagSmallTalk : 0) |
-                        (parts.selected ? kFlagSelected : 0) | (parts.changed ? kFlagChanged : 0));
+  fixed.flags =
+      uint8_t((parts.small_talk ? kFlagSmallTalk : 0) | (parts.selected ? kFlagSelected : 0) |
+              (parts.changed ? kFlagChanged : 0) | (parts.sending ? kFlagSending : 0));
   fixed.tls_bytes = uint8_t(parts.tls.size());
   fixed.user_bytes = uint16_t(parts.user.size());
   fixed.address_bytes = parts.address.size;
@@ -188,8 +189,8 @@ bool RecordView::valid() const {
 
 std::string_view RecordView::part(size_t which) const {
   Fixed fixed = load(block_);
-  const size_t sizes[] = {fixed.tls_bytes,   fixed.user_bytes,      fixed.address_bytes,
-                          fixed.tag_bytes,   fixed.state_bytes,     fixed.directory_bytes,
+  const size_t sizes[] = {fixed.tls_bytes,  fixed.user_bytes,  fixed.address_bytes,
+                          fixed.tag_bytes,  fixed.state_bytes, fixed.directory_bytes,
                           fixed.input_bytes};
   size_t offset = sizeof fixed;
   for (size_t i = 0; i < which; ++i) offset += sizes[i];
@@ -252,6 +253,7 @@ RecordParts RecordView::parts() const {
   parts.small_talk = flag(kFlagSmallTalk);
   parts.selected = flag(kFlagSelected);
   parts.changed = flag(kFlagChanged);
+  parts.sending = flag(kFlagSending);
   auto keys = tls();
   parts.tls.assign(keys.begin(), keys.end());
   parts.user = user();

@@ -53,8 +53,9 @@ struct RecordParts {
   ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
   // The den may answer small talk, and the keys below are what it needs.
   bool small_talk = true;
-  bool selected = false;  // what DONE leads back to: SELECTED, else AUTHENTICATED
-  bool changed = false;   // a change of the mailbox waits to be reported
+  bool selected = false;       // what DONE leads back to: SELECTED, else AUTHENTICATED
+  bool sending = false;        // its bytes may be half sent
+  bool changed = false;        // a change of the mailbox waits to be reported
   std::vector<std::byte> tls;  // frozen keys; empty: no TLS
   std::string user;
   Address address;
@@ -71,8 +72,8 @@ inline constexpr size_t kInputBytesMax = 8 * 1024;
 
 // Flags that change in place.
 inline constexpr uint8_t kFlagSmallTalk = 1;
-inline constexpr uint8_t kFlagSending = 2;  // bytes of this session may be half sent
-inline constexpr uint8_t kFlagChanged = 4;  // its mailbox changed since the state was made
+inline constexpr uint8_t kFlagSending = 2;   // bytes of this session may be half sent
+inline constexpr uint8_t kFlagChanged = 4;   // its mailbox changed since the state was made
 inline constexpr uint8_t kFlagSelected = 8;  // what DONE leads back to: SELECTED or AUTHENTICATED
 
 // Length of the record at the front of `bytes`; 0 when that cannot be one. Checks no checksum.

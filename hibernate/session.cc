@@ -146,7 +146,8 @@ bool Session::attach(uint32_t attempt) {
 bool Session::open_relay(io::Channel& worker_end) {
   auto ends = io::Channel::pair();
   if (!ends) {
-    role::log_error("relay-pair-failed", {{"session", parts_.session}, {"error", ends.error().message}});
+    role::log_error("relay-pair-failed",
+                    {{"session", parts_.session}, {"error", ends.error().message}});
     return false;
   }
   relay_ = std::move(ends->first);
@@ -336,10 +337,10 @@ io::Task<bool> Session::park(const Worker::Park& park) {
     drop_offer();
     co_return false;
   }
-  const char* hindrance = receiving_                ? "bytes from the client are coming in"
-                          : client_gone_            ? "the client is gone"
-                          : !stream_.at_boundary()  ? "half a TLS record from the client"
-                                                    : nullptr;
+  const char* hindrance = receiving_               ? "bytes from the client are coming in"
+                          : client_gone_           ? "the client is gone"
+                          : !stream_.at_boundary() ? "half a TLS record from the client"
+                                                   : nullptr;
   if (hindrance != nullptr) {
     drop_offer();
     refuse_park(hindrance);
@@ -351,6 +352,7 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   parts_.small_talk = park.parked().small_talk();
   parts_.selected = parts_.mode != Worker::Parked::AUTHENTICATED;
   parts_.changed = changed_;
+  parts_.sending = false;
   parts_.input.clear();
   parts_.tls = stream_.freeze();
   if (!den_.publish(slot_, parts_)) {
@@ -372,7 +374,7 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
   collected_.clear();
   parts_.state = answer.parked().state();
   parts_.small_talk = answer.parked().small_talk();
-  parts_.changed = false;
+  parts_.changed = changed_;
   parts_.tls = stream_.freeze();
   std::vector<std::string> former = parts_.directories;
   if (answer.directories_size() > 0) {
@@ -380,6 +382,7 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
     if (kept) parts_.directories = std::move(*kept);
   }
   bool silent = queued_.empty() && !flying_;
+  parts_.sending = !silent;
   if (!den_.publish(slot_, parts_)) co_return co_await farewell("Internal error: no room");
   published_ = true;
   if (parts_.directories != former || !den_.watched(slot_)) {
@@ -387,7 +390,6 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
     den_.watch(slot_, parts_.directories);
   }
   if (silent) co_return SessionEnd::kParked;
-  den_.mark_sending(slot_);
   pump();
   auto out = co_await drained(1);
   if (!out) co_return SessionEnd::kClosed;

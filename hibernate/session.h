@@ -39,9 +39,9 @@ inline constexpr uint64_t kFarewellMs = 5'000;
 inline constexpr uint32_t kAttemptsMax = 3;
 
 enum class SessionEnd {
-  kParked,   // the record is published (or, after a refresh, still there)
-  kClosed,   // the connection is over
-  kPutOff,   // a refresh that could not be had now: ask again later
+  kParked,  // the record is published (or, after a refresh, still there)
+  kClosed,  // the connection is over
+  kPutOff,  // a refresh that could not be had now: ask again later
 };
 
 class Session {
@@ -85,7 +85,15 @@ class Session {
   std::shared_ptr<void> bytes_in_flight() { return flying_; }
 
  private:
-  enum class RelayEnd { kParked, kRefreshed, kBye, kWorkerGone, kClientGone, kRefused, kTrackerLost };
+  enum class RelayEnd {
+    kParked,
+    kRefreshed,
+    kBye,
+    kWorkerGone,
+    kClientGone,
+    kRefused,
+    kTrackerLost
+  };
 
   io::Task<SessionEnd> serve();
   bool attach(uint32_t attempt);
@@ -121,8 +129,8 @@ class Session {
   std::string reason_ = "starting";
 
   // client -> worker
-  std::string input_;   // in clear, not yet given to the worker; one receive at the most
-  std::string replay_;  // given to a worker that has not answered yet
+  std::string input_;         // in clear, not yet given to the worker; one receive at the most
+  std::string replay_;        // given to a worker that has not answered yet
   uint64_t given_bytes_ = 0;  // to this worker, since its Begin
   bool receiving_ = false;
   bool client_gone_ = false;
@@ -138,11 +146,11 @@ class Session {
   bool streaming_ = false;
 
   bool sweep_ = false;
-  bool heard_ = false;      // the worker has spoken, or the replay bound was passed
-  bool stopping_ = false;   // the relay is ending: the uplink takes nothing more
+  bool heard_ = false;     // the worker has spoken, or the replay bound was passed
+  bool stopping_ = false;  // the relay is ending: the uplink takes nothing more
   bool offered_ = false;
   uint32_t offer_number_ = 0;
-  bool changed_ = false;    // since the offer
+  bool changed_ = false;  // since the offer
   bool published_ = false;
   bool tracker_lost_ = false;
 };

@@ -66,7 +66,7 @@ uint64_t Slab::bytes_for(uint32_t slots, uint32_t bytes_per_session) {
 }
 
 Result<Slab> Slab::open(const io::Fd& memory, uint32_t slots) {
-  struct stat info {};
+  struct stat info{};
   if (fstat(memory.get(), &info) != 0) return fail_errno(errno, "fstat of a slab");
   size_t fixed = kHeaderBytes + slot_table_bytes(slots);
   if (size_t(info.st_size) < fixed + kPageBytes) {
@@ -75,7 +75,8 @@ Result<Slab> Slab::open(const io::Fd& memory, uint32_t slots) {
   }
   Slab slab;
   slab.mapped_bytes_ = size_t(info.st_size);
-  void* base = mmap(nullptr, slab.mapped_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  void* base =
+      mmap(nullptr, slab.mapped_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (base == MAP_FAILED) return fail_errno(errno, "mapping a slab");
   slab.base_ = static_cast<std::byte*>(base);
   // Keys lie here: not into core dumps. (It is shared memory: mlock is the operator's choice, since
@@ -119,9 +120,7 @@ Slab::~Slab() {
 
 uint32_t Slab::incarnation() const { return reinterpret_cast<const Header*>(base_)->incarnation; }
 
-uint64_t Slab::next_session_number() {
-  return ++reinterpret_cast<Header*>(base_)->session_counter;
-}
+uint64_t Slab::next_session_number() { return ++reinterpret_cast<Header*>(base_)->session_counter; }
 
 uint64_t Slab::load_slot(uint32_t slot) const {
   auto* table = reinterpret_cast<uint64_t*>(base_ + kHeaderBytes);

@@ -93,7 +93,7 @@ class Slab {
   uint32_t slots_ = 0;
   std::byte* arena_ = nullptr;
   std::vector<Page> pages_;
-  std::vector<std::vector<uint64_t>> used_;    // a bit per block, per page; empty for a free page
+  std::vector<std::vector<uint64_t>> used_;     // a bit per block, per page; empty for a free page
   std::vector<std::vector<uint32_t>> partial_;  // per class: pages that may have room
   std::vector<uint32_t> free_pages_;
   uint64_t used_bytes_ = 0;

@@ -12,9 +12,8 @@ namespace {
 using Parked = wire::WorkerToDen::Parked;
 
 bool equal_ignoring_case(std::string_view a, std::string_view upper) {
-  return std::ranges::equal(a, upper, [](char x, char y) {
-    return (x >= 'a' && x <= 'z' ? char(x - 32) : x) == y;
-  });
+  return std::ranges::equal(
+      a, upper, [](char x, char y) { return (x >= 'a' && x <= 'z' ? char(x - 32) : x) == y; });
 }
 
 // RFC 3501: tag = 1*<any ASTRING-CHAR except "+">.

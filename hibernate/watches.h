@@ -37,7 +37,9 @@ class Watches {
 
   WatchId watch_of(uint32_t slot) const { return watch_of_[slot]; }
   State state(WatchId watch) const { return entries_[watch].state; }
-  bool exists(WatchId watch) const { return watch < entries_.size() && entries_[watch].head != kNoSlot; }
+  bool exists(WatchId watch) const {
+    return watch < entries_.size() && entries_[watch].head != kNoSlot;
+  }
   void set_state(WatchId watch, State state) { entries_[watch].state = state; }
 
   // fn(slot) for every slot of the watch; fn may make that very slot leave.

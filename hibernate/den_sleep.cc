@@ -1,0 +1,299 @@
+// Parked connections: adoption, input and small talk, keepalive, refreshes.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "hibernate/den.h"
+#include "role/log.h"
+#include "wire/small_talk.h"
+
+namespace dormouse::hibernate {
+
+using Parked = wire::WorkerToDen::Parked;
+
+// What a former den of this shard has left: its sleepers go on; a connection that was awake, or
+// whose bytes may be half sent, cannot be continued without repeating or losing something.
+void Den::adopt() {
+  for (uint32_t slot = slab_.slots(); slot-- > 0;) adopt_slot(slot);
+  if (slab_.incarnation() > 1) {
+    role::log_info("shard-adopted", {{"sleepers", counters_.adopted},
+                                     {"closed", counters_.not_adopted},
+                                     {"incarnation", slab_.incarnation()}});
+    sweep_all();
+  }
+}
+
+void Den::adopt_slot(uint32_t slot) {
+  SlotState state = slab_.state(slot);
+  if (state == SlotState::kParked) {
+    auto view = RecordView::attach(slab_.block(slot));
+    if (view && !view->flag(kFlagSending)) {
+      ++parked_;
+      ++counters_.adopted;
+      if (view->input().empty()) {
+        watch(slot, view->directories());
+        fall_asleep(slot);
+        return;
+      }
+      auto stream = ClientStream::create(crypto_, view->tls());
+      if (stream) {
+        RecordParts parts = view->parts();
+        std::string input = std::move(parts.input);
+        parts.input.clear();
+        ++counters_.attaches;
+        watch(slot, parts.directories);
+        start_session(slot, wire::DenToWorker::INPUT, std::move(parts), std::move(*stream),
+                      std::move(input), {}, false);
+        return;
+      }
+    }
+  }
+  if (state != SlotState::kFree) {
+    ++counters_.not_adopted;
+    table_->close(slot);
+    slab_.set_state(slot, SlotState::kFree);
+  }
+  free_slots_.push_back(slot);
+}
+
+// The slot has its record and no Session: arm what can wake it.
+void Den::fall_asleep(uint32_t slot) {
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  set_due(slot);
+  table_->arm(slot);
+  if (view.flag(kFlagChanged) && view.mode() == Parked::IDLE) refreshes_.add(slot, false);
+}
+
+void Den::socket_readable(uint32_t slot) {
+  if (auto session = sessions_.find(slot); session != sessions_.end()) {
+    session->second->readable();
+    return;
+  }
+  if (slab_.state(slot) != SlotState::kParked) return;
+  if (auto out = outgoing_.find(slot); out != outgoing_.end()) {
+    out->second.input_waits = true;  // answers keep their order
+    return;
+  }
+  table_->receive(slot);
+}
+
+void Den::socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) {
+  if (auto session = sessions_.find(slot); session != sessions_.end()) {
+    session->second->received(result, bytes);
+    return;
+  }
+  if (slab_.state(slot) != SlotState::kParked) return;
+  if (result == -EAGAIN) {
+    table_->arm(slot);
+  } else if (result <= 0) {
+    release_parked(slot);
+  } else {
+    process_input(slot, bytes);
+  }
+}
+
+void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  std::string input(view.input());
+  Result<ClientStream> stream = fail(ErrorKind::kInvalid, "");
+  if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
+    stream = std::move(drowsy->second.stream);
+    input = std::move(drowsy->second.input);
+    drowsy_.erase(drowsy);
+  } else {
+    stream = ClientStream::create(crypto_, view.tls());
+  }
+  if (!stream) return release_parked(slot);
+
+  tls::Bytes wire;
+  auto state = stream->take(bytes, input, wire);
+  if (state == ClientStream::Input::kBroken) {
+    ++counters_.broken_records;
+    return transmit(slot, std::move(wire), true);
+  }
+  bool changed = view.flag(kFlagChanged) || !view.flag(kFlagSmallTalk);
+  SmallTalk talked = talk(input, view.mode(), view.idle_tag(), view.flag(kFlagSelected), changed);
+  counters_.talk_done += talked.done;
+  counters_.talk_idle += talked.idle;
+  counters_.talk_noop += talked.noop;
+  if (!stream->put(talked.output, wire)) return release_parked(slot);
+  input.erase(0, talked.consumed_bytes);
+  bool over =
+      talked.verdict == SmallTalk::Verdict::kLogout ||
+      (state == ClientStream::Input::kClosed && talked.verdict == SmallTalk::Verdict::kAnswered);
+  if (over) {
+    if (talked.verdict == SmallTalk::Verdict::kLogout) ++counters_.talk_logout;
+    stream->end(wire);
+    return transmit(slot, std::move(wire), true);
+  }
+
+  RecordParts parts = view.parts();
+  parts.mode = talked.mode;
+  parts.idle_tag = std::move(talked.idle_tag);
+  parts.tls = stream->freeze();
+  // What was received is in the record before anything is answered, so that a den that dies now
+  // leaves it to the next one. More than the bound, or half a record, only a live den can hold.
+  bool attach = talked.verdict == SmallTalk::Verdict::kAttach;
+  parts.sending = !wire.empty();
+  if (stream->at_boundary() && input.size() <= kInputBytesMax) parts.input = input;
+  if (stream->at_boundary() && !publish(slot, parts)) return release_parked(slot);
+  parts.input.clear();
+  if (attach) {
+    wheel_.clear(slot);
+    ++counters_.attaches;
+    start_session(slot, wire::DenToWorker::INPUT, std::move(parts), std::move(*stream),
+                  std::move(input), std::move(wire), false);
+    return;
+  }
+  if (!stream->at_boundary()) {
+    drowsy_.insert_or_assign(slot, Drowsy{std::move(*stream), std::move(input), loop().now_ms()});
+  }
+  if (wire.empty()) return fall_asleep(slot);
+  transmit(slot, std::move(wire), false);
+}
+
+// Sends to a connection without a Session, then arms it again or closes it.
+void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
+  if (bytes.empty()) {
+    if (then_close) release_parked(slot);
+    return;
+  }
+  mark_sending(slot);
+  auto& out = outgoing_[slot];
+  out = Outgoing{std::make_shared<tls::Bytes>(std::move(bytes)), 0, then_close, false};
+  table_->send(slot, *out.bytes);
+}
+
+void Den::socket_sent(uint32_t slot, int32_t result) {
+  if (auto session = sessions_.find(slot); session != sessions_.end()) {
+    session->second->sent(result);
+    return;
+  }
+  auto out = outgoing_.find(slot);
+  if (out == outgoing_.end()) return;
+  if (result <= 0) return release_parked(slot);
+  out->second.sent_bytes += size_t(result);
+  if (out->second.sent_bytes < out->second.bytes->size()) {
+    table_->send(slot, std::span(*out->second.bytes).subspan(out->second.sent_bytes));
+    return;
+  }
+  bool close = out->second.then_close;
+  bool input_waits = out->second.input_waits;
+  outgoing_.erase(out);
+  if (close) return release_parked(slot);
+  RecordView::trusted(slab_.block(slot)).set_flag(kFlagSending, false);
+  if (input_waits) return table_->receive(slot);
+  fall_asleep(slot);
+  start_refreshes();
+}
+
+// A line of ours to a connection without a Session; nothing when something is on its way already.
+void Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
+  if (auto out = outgoing_.find(slot); out != outgoing_.end()) {
+    out->second.then_close |= then_close;
+    return;
+  }
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  tls::Bytes wire;
+  if (view.tls().empty()) {
+    tls::append(wire, tls::as_bytes(text));
+  } else if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
+    // Its keys are being worked with: the record's would repeat a nonce.
+    if (!drowsy->second.stream.put(text, wire)) return release_parked(slot);
+  } else if (auto done = tls::seal_frozen(crypto_, view.tls(), tls::as_bytes(text), wire); !done) {
+    // The keys have done their share for a sleeper: a worker's session renews them.
+    if (then_close) release_parked(slot);
+    return;
+  }
+  transmit(slot, std::move(wire), then_close);
+}
+
+// When the slot must be looked at: its keepalive, aligned for all connections of one client address
+// so that a device wakes its radio once; or, outside IDLE, its autologout (RFC 3501 5.4).
+void Den::set_due(uint32_t slot) {
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  uint64_t now = loop().now_ms();
+  if (view.mode() == Parked::IDLE) {
+    uint64_t interval = std::max(process_.settings().den().keepalive_ms(), 1000u);
+    uint64_t phase = view.address().hash() % interval;
+    wheel_.set(slot, (now + interval - phase) / interval * interval + phase);
+  } else {
+    wheel_.set(
+        slot, uint64_t(view.parked_at_s()) * 1000 + process_.settings().worker().idle_timeout_ms());
+  }
+}
+
+void Den::due(uint32_t slot) {
+  if (slab_.state(slot) != SlotState::kParked || sessions_.contains(slot)) return;
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  uint64_t timeout_ms = process_.settings().worker().idle_timeout_ms();
+  if (view.mode() == Parked::IDLE) {
+    ++counters_.keepalives;
+    say_to_parked(slot, wire::kKeepalive, false);
+    if (slab_.state(slot) != SlotState::kParked) return;
+    // A mailbox that cannot be watched is looked at instead.
+    if (!watched(slot)) refreshes_.add(slot, true);
+  } else if (loop().now_ms() >= uint64_t(view.parked_at_s()) * 1000 + timeout_ms) {
+    return say_to_parked(slot, "* BYE Autologout: no command for too long\r\n", true);
+  }
+  set_due(slot);
+}
+
+void Den::mailbox_changed(uint32_t slot) {
+  if (auto session = sessions_.find(slot); session != sessions_.end()) {
+    session->second->mailbox_changed();
+    // A refresh under way may have looked already.
+  }
+  if (slab_.state(slot) != SlotState::kParked) return;
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  view.set_flag(kFlagChanged, true);
+  // Outside IDLE nothing may be pushed but what no command is needed for; it waits for one.
+  if (view.mode() == Parked::IDLE) refreshes_.add(slot, false);
+}
+
+bool Den::may_refresh(uint32_t slot) const {
+  return slab_.state(slot) == SlotState::kParked && !sessions_.contains(slot) &&
+         !outgoing_.contains(slot) && !drowsy_.contains(slot) &&
+         RecordView::trusted(slab_.block(slot)).mode() == Parked::IDLE;
+}
+
+void Den::start_refreshes() {
+  if (tracker_ == nullptr || draining_) return;
+  while (auto next = refreshes_.next()) {
+    uint32_t slot = next->slot;
+    bool wanted = may_refresh(slot);
+    Result<ClientStream> stream = fail(ErrorKind::kInvalid, "");
+    if (wanted)
+      stream = ClientStream::create(crypto_, RecordView::trusted(slab_.block(slot)).tls());
+    if (!wanted || !stream) {
+      // Busy with something else: falling asleep queues it again.
+      if (slab_.state(slot) == SlotState::kParked) {
+        RecordView::trusted(slab_.block(slot)).set_flag(kFlagChanged, true);
+      }
+      refreshes_.done();
+      continue;
+    }
+    RecordView view = RecordView::trusted(slab_.block(slot));
+    view.set_flag(kFlagChanged, false);
+    if (next->sweep) ++counters_.sweeps;
+    start_session(slot, wire::DenToWorker::REFRESH, view.parts(), std::move(*stream), {}, {},
+                  next->sweep);
+  }
+}
+
+// A notice may have been lost: everything is looked at, in the background.
+void Den::sweep_all() {
+  for (uint32_t slot = 0; slot < slab_.slots(); ++slot) {
+    if (slab_.state(slot) != SlotState::kParked) continue;
+    RecordView view = RecordView::trusted(slab_.block(slot));
+    if (view.mode() == Parked::IDLE) {
+      refreshes_.add(slot, true);
+    } else {
+      view.set_flag(kFlagChanged, true);
+    }
+  }
+}
+
+}  // namespace dormouse::hibernate

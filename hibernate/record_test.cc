@@ -1,0 +1,95 @@
+#include "hibernate/record.h"
+
+#include <gtest/gtest.h>
+
+#include "tls/session_keys.h"
+
+namespace dormouse::hibernate {
+namespace {
+
+RecordParts full_parts() {
+  RecordParts parts;
+  parts.session = 77;
+  parts.cookie.fill(std::byte{9});
+  parts.parked_at_s = 5;
+  parts.mode = wire::WorkerToDen::Parked::IDLE;
+  parts.selected = true;
+  tls::SessionKeys keys;
+  parts.tls = keys.freeze();
+  parts.user = "someone@example.org";
+  parts.address = Address::parse("2001:db8::1", 993);
+  parts.idle_tag = "A7";
+  parts.state = std::string("\0state\xff", 7);
+  parts.directories = {"new-handle", "cur-handle"};
+  parts.input = "DON";
+  return parts;
+}
+
+TEST(Record, every_part_survives) {
+  RecordParts parts = full_parts();
+  std::vector<std::byte> block(encoded_bytes(parts));
+  encode(parts, block);
+  auto view = RecordView::attach(block);
+  ASSERT_TRUE(view) << view.error().message;
+  RecordParts back = view->parts();
+  EXPECT_EQ(back.session, parts.session);
+  EXPECT_EQ(back.cookie, parts.cookie);
+  EXPECT_EQ(back.mode, parts.mode);
+  EXPECT_EQ(back.selected, true);
+  EXPECT_EQ(back.changed, false);
+  EXPECT_EQ(back.tls, parts.tls);
+  EXPECT_EQ(back.user, parts.user);
+  EXPECT_EQ(back.address.text(), "2001:db8::1");
+  EXPECT_EQ(back.address.port, 993);
+  EXPECT_EQ(back.idle_tag, parts.idle_tag);
+  EXPECT_EQ(back.state, parts.state);
+  EXPECT_EQ(back.directories, parts.directories);
+  EXPECT_EQ(back.input, parts.input);
+}
+
+TEST(Record, what_changes_in_place_leaves_the_checksum_right) {
+  RecordParts parts = full_parts();
+  std::vector<std::byte> block(encoded_bytes(parts));
+  encode(parts, block);
+  RecordView view = RecordView::trusted(block);
+  view.set_flag(kFlagChanged, true);
+  view.set_mode(wire::WorkerToDen::Parked::SELECTED);
+  view.set_parked_at_s(1234);
+  auto keys = tls::FrozenKeys::attach(view.tls());
+  ASSERT_TRUE(keys);
+  ASSERT_TRUE(keys->advance_send(3));
+  EXPECT_TRUE(RecordView::attach(block));
+}
+
+TEST(Record, any_flipped_bit_elsewhere_is_noticed) {
+  RecordParts parts = full_parts();
+  std::vector<std::byte> good(encoded_bytes(parts));
+  encode(parts, good);
+  size_t noticed = 0;
+  size_t tried = 0;
+  size_t counters = 56 + tls::kSendCountOffset;
+  for (size_t at = 0; at < good.size(); ++at) {
+    if (at >= 32 && at < 38) continue;                   // parked_at_s, mode, flags
+    if (at >= counters && at < counters + 16) continue;  // TLS counters
+    std::vector<std::byte> bad = good;
+    bad[at] ^= std::byte{0x10};
+    ++tried;
+    if (!RecordView::attach(bad)) ++noticed;
+  }
+  EXPECT_EQ(noticed, tried);
+}
+
+TEST(Record, parts_over_their_bound_are_refused) {
+  RecordParts parts = full_parts();
+  parts.idle_tag = std::string(kTagBytesMax + 1, 'x');
+  EXPECT_EQ(encoded_bytes(parts), 0u);
+  parts = full_parts();
+  parts.state = std::string(20'000, 'x');
+  EXPECT_EQ(encoded_bytes(parts), 0u);
+  parts = full_parts();
+  parts.directories = {std::string(kDirectoryBytesMax + 1, 'x')};
+  EXPECT_EQ(encoded_bytes(parts), 0u);
+}
+
+}  // namespace
+}  // namespace dormouse::hibernate
