@@ -167,10 +167,13 @@ CommandReader::Event CommandReader::feed_line(std::string_view& input) {
     // The line's end may be far away; it is skipped from where it stands.
     keep_tag(buffer_.empty() ? piece : std::string_view(buffer_));
     std::string tail(last_bytes(std::string_view(buffer_).substr(line_start_)));
+    // What was buffered counts too, so that it does not matter in which pieces the line came.
+    skip_left_bytes_ =
+        limits_.skip_bytes_max -
+        std::min<std::uint64_t>(limits_.skip_bytes_max, buffer_.size() - line_start_);
     reset_to(State::kSkipLine);
     buffer_ = std::move(tail);
-    skip_left_bytes_ = limits_.skip_bytes_max;
-    if (skip_left_bytes_ == 0) return fatal("Command line too long");
+    if (limits_.skip_bytes_max == 0) return fatal("Command line too long");
     return refuse("Command line too long", false);
   }
   if (end == std::string_view::npos) {
