@@ -35,6 +35,7 @@ class HeaderFilter {
   bool in_name_ = true;  // at the start of a line, colon not seen yet
   bool keep_ = false;    // the field being read is wanted
   bool ended_ = false;   // the empty line was seen
+  bool first_ = true;    // no field was seen yet
   char previous_ = '\n';
   std::string name_;  // the line so far, while in_name_
 };

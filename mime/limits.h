@@ -26,7 +26,5 @@ inline constexpr std::size_t kKeptBytesMax = 512 * 1024;
 inline constexpr std::size_t kAddressesMax = 4096;
 // Parameters of one Content-Type or Content-Disposition; the rest is dropped.
 inline constexpr std::size_t kParametersMax = 64;
-// Comments inside comments in an address or a date (RFC 5322 3.2.2).
-inline constexpr std::size_t kCommentDepthMax = 32;
 
 }  // namespace dormouse::mime

@@ -29,7 +29,6 @@ class TransferDecoder {
   TransferEncoding encoding_;
   std::uint32_t bits_ = 0;  // base64: bits collected
   std::uint8_t bit_count_ = 0;
-  bool ended_ = false;           // base64: padding seen
   std::uint8_t held_bytes_ = 0;  // quoted-printable: "=", "=4", "=\r"
   char held_[2] = {};
 };
