@@ -39,6 +39,16 @@ Result<std::unique_ptr<Loop>> Loop::adopt(Fd ring, const io_uring_params& params
   int error = io_uring_queue_mmap(ring.get(), &copy, &loop->ring_);
   if (error < 0) return fail_errno(-error, "mapping an existing io_uring");
   loop->adopted_ = std::move(ring);
+  // liburing 2.3 fills these only when it makes the ring itself; without them every entry would be
+  // the first one, and timeouts would be built out of IORING_OP_TIMEOUT.
+  loop->ring_.flags = params.flags;
+  loop->ring_.features = params.features;
+  loop->ring_.enter_ring_fd = loop->ring_.ring_fd;
+  loop->ring_.sq.ring_mask = *loop->ring_.sq.kring_mask;
+  loop->ring_.sq.ring_entries = *loop->ring_.sq.kring_entries;
+  loop->ring_.cq.ring_mask = *loop->ring_.cq.kring_mask;
+  loop->ring_.cq.ring_entries = *loop->ring_.cq.kring_entries;
+  for (unsigned i = 0; i < params.sq_entries; ++i) loop->ring_.sq.array[i] = i;
   // A former owner may have died between writing entries and submitting them: their buffers are
   // gone, so the entries must never be seen. Nobody else submits now, so the tail is ours to move.
   io_uring_sq& sq = loop->ring_.sq;
