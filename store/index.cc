@@ -234,6 +234,9 @@ Result<> Batch::prune_log() {
     if (cursor.next()) horizon = cursor.number(0);
     STORE_TRY(cursor.status());
   }
+  // What is being expunged now is exactly what the sessions asleep will ask for: it stays, however
+  // much.
+  horizon = std::min(horizon, mod_seq() - 1);
   STORE_TRY(state_.database.run("DELETE FROM expunged WHERE mailbox_id = ? AND mod_seq <= ?",
                                 row_.id, horizon));
   row_.expunged_count -= static_cast<uint32_t>(state_.database.changes());

@@ -27,7 +27,8 @@ inline constexpr size_t kCacheBlobMaxBytes = 64 * 1024;
 // balance at a million messages (about 1,000 of each).
 inline constexpr uint32_t kChunkUids = 1024;
 // Expunged UIDs remembered per mailbox: 24 bytes each, so 1.6 MB at the most; pruned to half,
-// oldest first, when exceeded. Sessions behind the horizon get Changes::complete == false.
+// oldest first, when exceeded (never what the latest call expunged). Sessions behind the horizon
+// get Changes::complete == false.
 inline constexpr uint32_t kExpungeLogMax = 65536;
 // How long a call waits for another process's write transaction. They last milliseconds; three
 // seconds is one that syncs a mailbox of a million files.
