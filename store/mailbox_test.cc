@@ -18,6 +18,15 @@ TEST_F(MailboxTest, NewUserHasInboxAndTheUsualFoldersSubscribed) {
                                              "Trash\\Trash"}));
 }
 
+TEST_F(MailboxTest, NobodyElseMayReadTheIndex) {
+  auto store = open();
+  for (const char* name : {"/dormouse.index", "/dormouse.index-wal", "/dormouse.index-shm"}) {
+    struct stat info{};
+    ASSERT_EQ(stat((root_ + name).c_str(), &info), 0) << name;
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << name;
+  }
+}
+
 TEST_F(MailboxTest, DeliveryIsFoundOnceAndMovedToCur) {
   auto store = open();
   Mailbox inbox = need(store->open_mailbox("inbox"));

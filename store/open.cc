@@ -1,7 +1,9 @@
 #include "store/open.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <ctime>
 
 #include "store/files.h"
@@ -94,6 +96,12 @@ Result<> open_once(StoreState& state) {
   std::string path = state.root + "/" + kIndexName;
   STORE_ASSIGN(auto wal, stat_file(path + "-wal"));
   bool wal_was_left = wal && wal->st_size > 0;
+  // SQLite would make it 0644; its -wal and -shm take the mode of the index. O_EXCL, since closing
+  // a descriptor of an index that this process has open would drop that connection's locks
+  // (fcntl(2)).
+  io::Fd made(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!made && errno != EEXIST) return fail_errno(errno, "create " + path);
+  made.reset();
   Result<> opened = state.database.open(path);
   // The inode first: putting aside asks whether the damaged file is the one that lies there.
   STORE_ASSIGN(auto info, stat_file(path));

@@ -54,6 +54,7 @@ Result<> Cursor::status() const {
 }
 
 Result<> Database::open(const std::string& path) {
+  damaged_ = false;
   int code = sqlite3_open_v2(
       path.c_str(), &handle_,
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,

@@ -16,18 +16,22 @@ namespace dormouse::store {
 namespace {
 
 // What a new user finds; the mail programs of the day look for these.
-constexpr std::string_view kFirstMailboxes[] = {"Drafts", "Junk", "Sent", "Trash"};
+constexpr std::string_view kFirstMailboxes[] = {"Drafts", "INBOX", "Junk", "Sent", "Trash"};
 
 Result<> make_first_mailboxes(UserStore& store) {
-  STORE_TRY(store.subscribe("INBOX"));
+  std::vector<std::string> names;
   for (std::string_view name : kFirstMailboxes) {
+    names.emplace_back(name);
+    if (name == "INBOX") continue;
     auto made = store.create(name);
     if (!made && made.error().kind != ErrorKind::kExists) {
       return std::unexpected<Error>(made.error());
     }
-    STORE_TRY(store.subscribe(name));
   }
-  return {};
+  // Mail may have been delivered, and a folder subscribed, before the first login.
+  std::string path = store.mail_path() + "/subscriptions";
+  if (exists(path)) return {};
+  return replace_file(path, format_subscriptions(names));
 }
 
 // Rows whose folder is gone: renamed by another program if an unknown folder carries the marker
