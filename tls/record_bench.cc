@@ -6,26 +6,13 @@
 #include <cstdlib>
 
 #include "tls/record.h"
+#include "tls/test_forger.h"
 
 namespace dormouse::tls {
 namespace {
 
-RecordCrypto make_crypto() {
-  Result<RecordCrypto> crypto = RecordCrypto::create();
-  if (!crypto) std::abort();
-  return std::move(*crypto);
-}
-
-SessionKeys make_keys(Suite suite, bool client) {
-  SessionKeys keys;
-  keys.suite = suite;
-  keys.client = client;
-  for (size_t i = 0; i < keys.info().material_bytes; ++i) {
-    keys.send.material[i] = static_cast<std::byte>(i + (client ? 1 : 101));
-    keys.receive.material[i] = static_cast<std::byte>(i + (client ? 101 : 1));
-  }
-  return keys;
-}
+using test::make_crypto;
+using test::make_keys;
 
 Suite suite_of(const benchmark::State& state) {
   return kSuites[static_cast<size_t>(state.range(0))].suite;
@@ -41,7 +28,7 @@ void thaw_seal_freeze(benchmark::State& state) {
   Bytes frozen = make_keys(suite_of(state), false).freeze();
   const Bytes plain(kSmallBytes, std::byte{'x'});
   Bytes output;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     Result<SessionKeys> keys = SessionKeys::thaw(frozen);
     if (!keys) std::abort();
     RecordEngine engine(crypto, std::move(*keys));
@@ -58,7 +45,7 @@ void seal_in_place_counter(benchmark::State& state) {
   Bytes frozen = make_keys(suite_of(state), false).freeze();
   const Bytes plain(kSmallBytes, std::byte{'x'});
   Bytes output;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     output.clear();
     if (!seal_frozen(crypto, frozen, plain, output)) {
       // 23 million records are done: begin again.
@@ -81,7 +68,7 @@ void thaw_open_seal_freeze(benchmark::State& state) {
   Bytes input;
   Bytes output;
   Bytes after(kFrozenBytesMax);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     input = done;
     output.clear();
     Result<SessionKeys> keys = SessionKeys::thaw(frozen);
@@ -101,7 +88,7 @@ void seal_bulk(benchmark::State& state) {
   RecordEngine engine(crypto, make_keys(suite_of(state), false));
   const Bytes plain(size_t{256} << 10, std::byte{'x'});
   Bytes output(engine.sealed_bytes(plain.size()));
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     if (!engine.seal(plain, ByteSpan(output))) std::abort();
     benchmark::DoNotOptimize(output.data());
   }
@@ -117,7 +104,7 @@ void seal_alternating(benchmark::State& state) {
   RecordEngine second(crypto, make_keys(suite_of(state), true));
   const Bytes plain(kSmallBytes, std::byte{'x'});
   Bytes output;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     output.clear();
     if (!first.seal(plain, output) || !second.seal(plain, output)) std::abort();
     benchmark::DoNotOptimize(output.data());

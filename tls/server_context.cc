@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "tls/handshake_driver.h"
@@ -314,7 +315,7 @@ Result<ServerContext> ServerContext::create(ServerSettings settings) {
   if (SSL_CTX_set_ex_data(first->get(), owner_index(), state.get()) != 1) {
     return fail(ErrorKind::kLimit, take_openssl_error("TLS context refused"));
   }
-  state.release();  // now the context's
+  std::ignore = state.release();  // now the context's
   return ServerContext(first->release());
 }
 
