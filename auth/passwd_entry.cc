@@ -9,6 +9,7 @@
 
 #include "auth/limits.h"
 #include "auth/password_scheme.h"
+#include "auth/sasl.h"
 
 namespace dormouse::auth {
 namespace {
@@ -189,8 +190,8 @@ std::expected<ParsedLine, std::string> parse_passwd_line(std::string_view line) 
   std::string_view rest = line;
   entry.user = take(rest, ':');
   if (entry.user.size() == line.size()) return wrong("has no \":\"");
-  if (entry.user.size() > kUserBytesMax) {
-    return wrong(fmt::format("the user name is longer than {} bytes", kUserBytesMax));
+  if (!is_user_name(entry.user)) {
+    return wrong(fmt::format("the user name is no UTF-8 of at most {} bytes", kUserBytesMax));
   }
   entry.secret = take(rest, ':');
   if (!entry.secret.empty() && !scheme_is_known(entry.secret)) {

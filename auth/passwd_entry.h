@@ -3,7 +3,7 @@
 //
 //   line   = user ":" secret [ ":" uid [ ":" gid [ ":" gecos [ ":" home [ ":" shell
 //            [ ":" extra ]]]]]]
-//   user   = 1 to 255 bytes, none of them ":" or a control; case does not count (ASCII)
+//   user   = UTF-8 of 1 to 255 bytes, none of them ":" or a control; case does not count (ASCII)
 //   secret = [ "{" scheme "}" ] data       ; empty: no password fits
 //   uid, gid = decimal numbers from 1, or empty: the default
 //   home   = absolute path, or empty: the default

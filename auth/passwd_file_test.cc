@@ -118,6 +118,9 @@ TEST(PasswdFile, wrong_lines_say_why) {
   EXPECT_NE(why("anna:x::::::allow_nets=everywhere"), "");
   EXPECT_NE(why("anna:x::::::allow_nets=192.0.2.0/33"), "");
   EXPECT_NE(why("an\tna:x"), "");
+  EXPECT_NE(why("an\xffna:x"), "");
+  EXPECT_NE(why("an\xed\xa0\x80na:x"), "") << "a surrogate";
+  EXPECT_EQ(why("\xc3\xa4nna\xf0\x9f\x90\x81:x"), "");
   EXPECT_NE(why(std::string(kUserBytesMax + 1, 'a') + ":x"), "");
   EXPECT_NE(why("a:" + std::string(kPasswdLineBytesMax, 'x')), "");
   EXPECT_EQ(why("anna:x:1:1::/mail/%d/%n"), "home: a variable behind % that is unknown or empty");

@@ -15,6 +15,26 @@ constexpr std::array<std::pair<std::string_view, Mechanism>, 3> kMechanisms = {{
     {"SCRAM-SHA-256", Mechanism::kScramSha256},
 }};
 
+// RFC 3629, without surrogates and overlong forms: what a protobuf string may hold.
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
+    const unsigned char lead = byte(i);
+    const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3
+                          : lead < 0xf5 ? 4 : 0;
+    if (length == 0 || text.size() - i < length) return false;
+    for (size_t k = 1; k < length; ++k) {
+      if ((byte(i + k) & 0xc0) != 0x80) return false;
+    }
+    if ((lead == 0xe0 && byte(i + 1) < 0xa0) || (lead == 0xed && byte(i + 1) >= 0xa0) ||
+        (lead == 0xf0 && byte(i + 1) < 0x90) || (lead == 0xf4 && byte(i + 1) >= 0x90)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<Mechanism> find_mechanism(std::string_view name) {
@@ -34,7 +54,8 @@ std::string_view mechanism_name(Mechanism mechanism) {
 bool is_user_name(std::string_view name) {
   return !name.empty() && name.size() <= kUserBytesMax &&
          std::none_of(name.begin(), name.end(),
-                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }) &&
+         is_utf8(name);
 }
 
 std::expected<PasswordLogin, std::string_view> parse_plain(std::string_view message) {

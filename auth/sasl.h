@@ -27,7 +27,7 @@ struct PasswordLogin {
 // may act for another. The error is a constant for the log.
 std::expected<PasswordLogin, std::string_view> parse_plain(std::string_view message);
 
-// Whether a name may be one: 1 to kUserBytesMax bytes, no controls.
+// Whether a name may be one: UTF-8 of 1 to kUserBytesMax bytes, no controls.
 bool is_user_name(std::string_view name);
 
 // What to do next in an exchange of PLAIN or LOGIN.
