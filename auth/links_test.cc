@@ -124,8 +124,8 @@ TEST(AuthLinks, a_right_password_is_granted_and_the_second_time_from_the_cache) 
 io::Task<void> wrong_ones(io::Loop* loop, io::Channel* login, Fixture*,
                           wire::AuthToTracker::Grant*) {
   uint64_t request = 1;
-  for (const std::string& message : {"\0anna\0wrong"s, "\0nobody\0secret"s, "\0ben\0x"s,
-                                     "\0carl\0x"s}) {
+  for (const std::string& message :
+       {"\0anna\0wrong"s, "\0nobody\0secret"s, "\0ben\0x"s, "\0carl\0x"s}) {
     auto answer = co_await ask(loop, login, start(request++, "PLAIN", message));
     const bool refused = answer.has_refused();
     EXPECT_EQ(refused, message[1] != 'c') << "carl is at home in 192.0.2.0/24";

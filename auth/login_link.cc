@@ -75,6 +75,7 @@ Result<> LoginLink::start(wire::LoginToAuth::Start& start) {
     refuse(request, Refused::UNAVAILABLE, "too many exchanges");
     return {};
   }
+  const bool has_initial = start.has_initial_response();  // mutable_...() would set it
   io::Secret initial(std::move(*start.mutable_initial_response()));
   const auto mechanism = find_mechanism(start.mechanism());
   if (!mechanism || initial.size() > kResponseBytesMax ||
@@ -89,7 +90,7 @@ Result<> LoginLink::start(wire::LoginToAuth::Start& start) {
   exchange.remote_address = address;
   if (*mechanism != Mechanism::kScramSha256) {
     exchange.password.emplace(*mechanism);
-    auto given = start.has_initial_response() ? std::optional(initial.view()) : std::nullopt;
+    auto given = has_initial ? std::optional(initial.view()) : std::nullopt;
     advance(request, exchange, exchange.password->begin(given));
     return {};
   }
@@ -100,7 +101,7 @@ Result<> LoginLink::start(wire::LoginToAuth::Start& start) {
     return {};
   }
   exchange.scram = *std::move(server);
-  if (!start.has_initial_response()) {
+  if (!has_initial) {
     challenge(request, "");  // the client speaks first in SCRAM
     return {};
   }
@@ -141,24 +142,23 @@ void LoginLink::advance(uint64_t request, Exchange& exchange, PasswordExchange::
       return;
     case PasswordExchange::Kind::kCheck:
       exchange.busy = true;
-      scope_->spawn(check_password(request, exchange.serial, std::move(step.login),
-                                   exchange.remote_address));
+      scope_->spawn(
+          check_password(request, exchange.serial, std::move(step.login), exchange.remote_address));
       return;
   }
 }
 
 io::Task<void> LoginLink::check_password(uint64_t request, uint64_t serial, PasswordLogin login,
                                          std::string remote_address) {
-  Verdict verdict =
-      co_await verifier_.check_password(std::move(login), std::move(remote_address));
+  Verdict verdict = co_await verifier_.check_password(std::move(login), std::move(remote_address));
   co_await conclude(request, serial, std::move(verdict));
 }
 
 io::Task<void> LoginLink::step_scram(uint64_t request, uint64_t serial,
                                      std::shared_ptr<ScramServer> server, io::Secret input,
                                      std::string remote_address) {
-  Verdict verdict = co_await verifier_.step_scram(std::move(server), std::move(input),
-                                                  std::move(remote_address));
+  Verdict verdict =
+      co_await verifier_.step_scram(std::move(server), std::move(input), std::move(remote_address));
   co_await conclude(request, serial, std::move(verdict));
 }
 
@@ -195,8 +195,7 @@ io::Task<void> LoginLink::conclude(uint64_t request, uint64_t serial, Verdict ve
       break;
   }
   const std::string user = verdict.identity.user();
-  auto grant =
-      co_await tracker_.grant(std::move(verdict.identity), std::move(verdict.limits));
+  auto grant = co_await tracker_.grant(std::move(verdict.identity), std::move(verdict.limits));
   exchange = find(request, serial);
   if (exchange == nullptr) co_return;
   if (!grant) {

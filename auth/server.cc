@@ -31,9 +31,7 @@ Result<PasswdResource> take_passwd_file(role::Process& process) {
 }  // namespace
 
 AuthServer::AuthServer(role::Process& process, std::unique_ptr<Verifier> verifier)
-    : process_(process),
-      verifier_(std::move(verifier)),
-      tracker_(process.loop(), *verifier_) {}
+    : process_(process), verifier_(std::move(verifier)), tracker_(process.loop(), *verifier_) {}
 
 Result<std::unique_ptr<AuthServer>> AuthServer::create(role::Process& process) {
   const wire::Settings::Auth& settings = process.settings().auth();
@@ -75,9 +73,9 @@ void AuthServer::install(std::shared_ptr<const UserDirectory> directory, std::st
     role::log(complaint.wrong ? role::LogLevel::kError : role::LogLevel::kWarning, "passwd-line",
               {{"at", fmt::format("{}:{}", name, complaint.line)}, {"reason", complaint.text}});
   }
-  role::log_info("passwd-file", {{"file", name},
-                                 {"users", file.users()},
-                                 {"complaints", file.complaints_total()}});
+  role::log_info(
+      "passwd-file",
+      {{"file", name}, {"users", file.users()}, {"complaints", file.complaints_total()}});
   verifier_->set_directory(std::move(directory), process_.settings().auth());
 }
 
@@ -92,8 +90,7 @@ void AuthServer::link(role::Link link) {
 io::Task<void> AuthServer::serve_login(uint32_t index, io::Channel channel) {
   role::log_debug("login-linked", {{"login", index}});
   ++logins_;
-  LoginLink link(process_.loop(), *verifier_, tracker_, mechanisms_, counters_,
-                 std::move(channel));
+  LoginLink link(process_.loop(), *verifier_, tracker_, mechanisms_, counters_, std::move(channel));
   co_await link.serve();
   --logins_;
 }

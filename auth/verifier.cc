@@ -51,11 +51,7 @@ Verdict verdict(Verdict::Kind kind, std::string user, std::string why) {
 
 Verifier::Verifier(io::Loop& loop, std::unique_ptr<ScramLibrary> library, const DecoyKey& key,
                    SuccessCache cache)
-    : loop_(loop),
-      library_(std::move(library)),
-      key_(key),
-      cache_(std::move(cache)),
-      pool_(loop) {}
+    : loop_(loop), library_(std::move(library)), key_(key), cache_(std::move(cache)), pool_(loop) {}
 
 Result<std::unique_ptr<Verifier>> Verifier::create(io::Loop& loop, std::string_view secret,
                                                    const wire::Settings::Auth& settings) {
@@ -154,10 +150,9 @@ io::Task<Verdict> Verifier::check_password(PasswordLogin login, std::string remo
 }
 
 Result<std::shared_ptr<ScramServer>> Verifier::start_scram() {
-  return ScramServer::start(*library_,
-                            [directory = directory_, key = key_](std::string_view user) {
-                              return scram_secret_of(*directory, key, user);
-                            });
+  return ScramServer::start(*library_, [directory = directory_, key = key_](std::string_view user) {
+    return scram_secret_of(*directory, key, user);
+  });
 }
 
 io::Task<Verdict> Verifier::step_scram(std::shared_ptr<ScramServer> server, io::Secret input,

@@ -2,7 +2,8 @@
 // Verifier: is this user's password right? It joins the user directory, the cache of successes and
 // the hash threads; each question is a coroutine that never holds up the loop.
 //
-// A name that is not there costs what a name with a wrong password costs, and gives the same answer.
+// A name that is not there costs what a name with a wrong password costs, and gives the same
+// answer.
 
 #include <cstdint>
 #include <memory>
@@ -47,8 +48,9 @@ class Verifier {
                      const wire::Settings::Auth& settings);
   const UserDirectory& directory() const { return *directory_; }
   // Reads and parses a passwd-file on a hash thread.
-  io::Task<Result<std::shared_ptr<const UserDirectory>>> read_directory(
-      io::Fd file, std::string name, DirectoryDefaults defaults);
+  io::Task<Result<std::shared_ptr<const UserDirectory>>> read_directory(io::Fd file,
+                                                                        std::string name,
+                                                                        DirectoryDefaults defaults);
 
   io::Task<Verdict> check_password(PasswordLogin login, std::string remote_address);
   Result<std::shared_ptr<ScramServer>> start_scram();
