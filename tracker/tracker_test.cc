@@ -1,0 +1,440 @@
+// The tracker among dens, workers and auth that the test plays.
+
+#include "tracker/tracker.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "tracker/tracker_rig.h"
+
+namespace dormouse::tracker {
+namespace {
+
+using testing::HasSubstr;
+using wire::TrackerToAuth;
+using wire::TrackerToDen;
+using wire::TrackerToWorker;
+
+// A user logs in: grant, Open, Opened. Answers the cookie.
+io::Task<std::string> log_in(Rig* rig, io::Channel* auth, io::Channel* den, std::string user,
+                             char grant, uint64_t session, io::Channel* relay,
+                             std::string address = "192.0.2.1", uint32_t uid = 1000) {
+  EXPECT_TRUE(wire::try_send(*auth, rig->grant(grant, user, uid)));
+  auto stored = co_await rig->next<TrackerToAuth>(auth);
+  EXPECT_EQ(stored.grant_stored().request(), uint64_t(grant));
+  *relay = rig->open(*den, grant, session, address);
+  auto opened = co_await rig->next<TrackerToDen>(den);
+  EXPECT_TRUE(opened.has_opened());
+  EXPECT_EQ(opened.opened().request(), session);
+  EXPECT_EQ(opened.opened().user(), user);
+  co_return opened.opened().cookie();
+}
+
+io::Task<void> new_session(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel relay;
+  std::string cookie = co_await log_in(rig, &auth, &den, "alice", 'a', 7, &relay);
+  EXPECT_EQ(cookie, Rig::cookie("alice", 7));
+  co_await rig->settle();
+  EXPECT_EQ(rig->starts.size(), 1u);
+  EXPECT_TRUE(rig->starts.at(0).switch_identity());
+  io::Channel worker = rig->connect(wire::WORKER, 1, rig->starts[0].request());
+  auto serve = co_await rig->next<TrackerToWorker>(&worker);
+  EXPECT_EQ(serve.serve().session(), 7u);
+  EXPECT_EQ(serve.serve().identity().user(), "alice");
+  EXPECT_EQ(serve.serve().identity().home(), "/home/alice");
+  EXPECT_EQ(serve.serve().remote_address(), "192.0.2.1");
+  // The descriptor that came is the other end of the den's relay channel.
+  io::Channel served(std::move(rig->last_fd));
+  EXPECT_TRUE(relay.try_send("begin"));
+  auto begin = served.try_receive();
+  EXPECT_TRUE(begin && begin->bytes == "begin");
+  EXPECT_THAT((*rig)->view(), HasSubstr("users=1 users_awake=1 sessions=1"));
+  rig->send_ended(worker, 7);
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("users=1 users_awake=0 sessions=1"));
+  rig->send_closed(den, "alice", 7);
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("users=0 users_awake=0 sessions=0"));
+}
+TEST(Tracker, a_granted_session_goes_to_a_worker_that_is_started_for_it) {
+  run_with_rig(new_session);
+}
+
+io::Task<void> grant_twice(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel relay;
+  co_await log_in(rig, &auth, &den, "alice", 'a', 7, &relay);
+  io::Channel again = rig->open(den, 'a', 8);
+  auto refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_EQ(refused.refused().request(), 8u);
+  EXPECT_TRUE(refused.refused().permanent());
+  EXPECT_TRUE(co_await rig->closed(&again));
+}
+TEST(Tracker, a_grant_opens_one_session) { run_with_rig(grant_twice); }
+
+io::Task<void> wrong_cookie(Rig* rig) {
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel worker = rig->connect(wire::WORKER, 1);
+  io::Channel relay = rig->attach(den, "alice", 7, Rig::cookie("alice", 8));
+  auto refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_TRUE(refused.refused().permanent());
+  EXPECT_EQ(refused.refused().response_code(), "AUTHORIZATIONFAILED");
+  EXPECT_TRUE(co_await rig->closed(&relay));
+  EXPECT_THAT((*rig)->view(), HasSubstr("refused reason=bad-cookie times=1"));
+  EXPECT_THAT((*rig)->view(), HasSubstr("users=0"));
+}
+TEST(Tracker, a_wake_without_the_right_cookie_fails) { run_with_rig(wrong_cookie); }
+
+io::Task<void> limits(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel other_den = rig->connect(wire::DEN, 1);
+  std::vector<io::Channel> relays(8);
+  for (char i = 0; i < 3; ++i) {
+    co_await log_in(rig, &auth, i == 0 ? &den : &other_den, "alice", char('a' + i), 10 + i,
+                    &relays[i]);
+  }
+  EXPECT_TRUE(wire::try_send(auth, rig->grant('x', "alice")));
+  co_await rig->next<TrackerToAuth>(&auth);
+  relays[3] = rig->open(den, 'x', 20);
+  auto refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_EQ(refused.refused().response_code(), "LIMIT");
+  EXPECT_TRUE(refused.refused().permanent());
+  // A session of hers ends, in the other den: there is room for one.
+  rig->send_closed(other_den, "alice", 11);
+  co_await rig->settle();
+  co_await log_in(rig, &auth, &den, "alice", 'y', 21, &relays[4]);
+  // Three of alice's and two of others: the address has its five.
+  co_await log_in(rig, &auth, &den, "bob", 'b', 30, &relays[5]);
+  co_await log_in(rig, &auth, &den, "carol", 'c', 31, &relays[6]);
+  EXPECT_TRUE(wire::try_send(auth, rig->grant('z', "dave")));
+  co_await rig->next<TrackerToAuth>(&auth);
+  relays[7] = rig->open(den, 'z', 32);
+  refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_EQ(refused.refused().response_code(), "LIMIT");
+  EXPECT_THAT((*rig)->view(), HasSubstr("refused reason=user-limit times=1"));
+  EXPECT_THAT((*rig)->view(), HasSubstr("refused reason=address-limit times=1"));
+}
+TEST(Tracker, sessions_are_limited_by_user_and_by_address_over_all_dens) { run_with_rig(limits); }
+
+// The peers of a restarted tracker, in every order.
+io::Task<void> any_order(Rig* rig) {
+  std::array<wire::Role, 3> order = {wire::AUTH, wire::DEN, wire::WORKER};
+  std::ranges::sort(order);
+  do {
+    co_await rig->restart();
+    io::Channel auth, den, worker, relay;
+    for (wire::Role role : order) {
+      if (role == wire::AUTH) auth = rig->connect(wire::AUTH, 0);
+      if (role == wire::WORKER) worker = rig->connect(wire::WORKER, 3);
+      if (role == wire::DEN) {
+        den = rig->connect(wire::DEN, 0);
+        rig->send_census(den, "alice", 2);
+        relay = rig->attach(den, "alice", 7, Rig::cookie("alice", 7));
+      }
+      co_await rig->settle();
+    }
+    auto lookup = co_await rig->next<TrackerToAuth>(&auth);
+    EXPECT_EQ(lookup.lookup().user(), "alice");
+    wire::AuthToTracker answer;
+    answer.mutable_looked_up()->set_request(lookup.lookup().request());
+    answer.mutable_looked_up()->set_found(true);
+    *answer.mutable_looked_up()->mutable_identity() = Rig::identity("alice");
+    EXPECT_TRUE(wire::try_send(auth, answer));
+    auto serve = co_await rig->next<TrackerToWorker>(&worker);
+    EXPECT_EQ(serve.serve().identity().uid(), 1000u);
+    auto opened = co_await rig->next<TrackerToDen>(&den);
+    EXPECT_EQ(opened.opened().request(), 7u);
+    EXPECT_THAT((*rig)->view(), HasSubstr("users=1 users_awake=1 sessions=2"));
+  } while (std::ranges::next_permutation(order).found);
+}
+TEST(Tracker, after_a_restart_sleepers_wake_whichever_link_comes_first) { run_with_rig(any_order); }
+
+io::Task<void> auth_lost(Rig* rig) {
+  io::Channel first = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel relay = rig->attach(den, "alice", 7, Rig::cookie("alice", 7));
+  co_await rig->next<TrackerToAuth>(&first);
+  first.close();
+  co_await rig->settle();
+  io::Channel second = rig->connect(wire::AUTH, 0);
+  auto lookup = co_await rig->next<TrackerToAuth>(&second);
+  wire::AuthToTracker answer;
+  answer.mutable_looked_up()->set_request(lookup.lookup().request());
+  answer.mutable_looked_up()->set_temporary_failure(true);
+  EXPECT_TRUE(wire::try_send(second, answer));
+  auto refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_FALSE(refused.refused().permanent());
+  EXPECT_GE(refused.refused().retry_ms(), Tracker::kRetryMs);
+  io::Channel again = rig->attach(den, "alice", 7, Rig::cookie("alice", 7));
+  lookup = co_await rig->next<TrackerToAuth>(&second);
+  answer.mutable_looked_up()->set_request(lookup.lookup().request());
+  answer.mutable_looked_up()->set_temporary_failure(false);
+  EXPECT_TRUE(wire::try_send(second, answer));
+  refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_TRUE(refused.refused().permanent());
+  EXPECT_THAT((*rig)->view(), HasSubstr("users=0"));
+}
+TEST(Tracker, a_lookup_is_asked_again_when_auth_dies_and_its_failure_is_told_to_the_den) {
+  run_with_rig(auth_lost);
+}
+
+io::Task<void> kicked(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel other_den = rig->connect(wire::DEN, 1);
+  io::Channel relay;
+  std::string cookie = co_await log_in(rig, &auth, &den, "alice", 'a', 7, &relay);
+  wire::AuthToTracker revoke;
+  revoke.mutable_revoke()->set_user("alice");
+  revoke.mutable_revoke()->set_text("Password changed");
+  EXPECT_TRUE(wire::try_send(auth, revoke));
+  for (io::Channel* each : {&den, &other_den}) {
+    auto kick = co_await rig->next<TrackerToDen>(each);
+    EXPECT_EQ(kick.kick().user(), "alice");
+    EXPECT_EQ(kick.kick().text(), "Password changed");
+  }
+  for (int life = 0; life < 2; ++life) {
+    relay = rig->attach(den, "alice", 7, cookie);
+    auto refused = co_await rig->next<TrackerToDen>(&den);
+    EXPECT_EQ(refused.refused().response_code(), "AUTHORIZATIONFAILED") << "life " << life;
+    if (life == 0) co_await rig->restart();
+    if (life == 0) den = rig->connect(wire::DEN, 0);
+  }
+}
+TEST(Tracker, a_kick_makes_old_cookies_worthless_even_for_the_next_tracker) {
+  run_with_rig(kicked);
+}
+
+io::Task<void> malformed(Rig* rig) {
+  io::Channel good = rig->connect(wire::DEN, 0);
+  io::Channel garbage = rig->connect(wire::DEN, 1);
+  io::Channel no_fd = rig->connect(wire::DEN, 2);
+  io::Channel bad_auth = rig->connect(wire::AUTH, 0);
+  io::Channel bad_worker = rig->connect(wire::WORKER, 0);
+  EXPECT_TRUE(garbage.try_send("\xff\xff\xff"));
+  wire::DenToTracker open;
+  open.mutable_open()->set_grant(std::string(wire::kGrantBytes, 'a'));
+  EXPECT_TRUE(wire::try_send(no_fd, open));
+  EXPECT_TRUE(bad_auth.try_send("rubbish"));
+  EXPECT_TRUE(bad_worker.try_send(std::string(40'000, 'w')));
+  for (io::Channel* bad : {&garbage, &no_fd, &bad_auth, &bad_worker}) {
+    EXPECT_TRUE(co_await rig->closed(bad));
+  }
+  io::Channel relay = rig->open(good, 'x', 1);
+  auto refused = co_await rig->next<TrackerToDen>(&good);
+  EXPECT_TRUE(refused.has_refused());
+}
+TEST(Tracker, a_malformed_message_ends_its_own_link_only) { run_with_rig(malformed); }
+
+io::Task<void> worker_dies(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel worker = rig->connect(wire::WORKER, 1);
+  io::Channel relay;
+  std::string cookie = co_await log_in(rig, &auth, &den, "alice", 'a', 7, &relay);
+  co_await rig->next<TrackerToWorker>(&worker);
+  rig->last_fd.reset();
+  worker.close();
+  EXPECT_TRUE(co_await rig->closed(&relay));
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("workers=0"));
+  EXPECT_THAT((*rig)->view(), HasSubstr("users_awake=0"));
+  io::Channel next_worker = rig->connect(wire::WORKER, 2);
+  relay = rig->attach(den, "alice", 7, cookie, 1);
+  auto serve = co_await rig->next<TrackerToWorker>(&next_worker);
+  EXPECT_EQ(serve.serve().session(), 7u);
+  auto opened = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_TRUE(opened.has_opened());
+  // The worker lives but the session's channel has ended there: another one is tried.
+  rig->last_fd.reset();
+  io::Channel third_worker = rig->connect(wire::WORKER, 3);
+  relay = rig->attach(den, "alice", 7, cookie, 2);
+  serve = co_await rig->next<TrackerToWorker>(&third_worker);
+  EXPECT_EQ(serve.serve().session(), 7u);
+  co_await rig->next<TrackerToDen>(&den);
+  relay = rig->attach(den, "alice", 7, cookie, Tracker::kAttemptsMax + 1);
+  auto refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_TRUE(refused.refused().permanent());
+}
+TEST(Tracker, sessions_of_a_dead_worker_are_retried_on_another_and_not_for_ever) {
+  run_with_rig(worker_dies);
+}
+
+io::Task<void> queue_full(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  std::vector<io::Channel> relays(2);
+  // No worker comes: they wait.
+  co_await log_in(rig, &auth, &den, "alice", 'a', 1, &relays[0]);
+  relays[1] = rig->attach(den, "alice", 2, Rig::cookie("alice", 2), 0, wire::DenToTracker::REFRESH);
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("queue waiting=2 of=2 input=0 open=1 refresh=1"));
+  io::Channel sweep =
+      rig->attach(den, "alice", 3, Rig::cookie("alice", 3), 0, wire::DenToTracker::SWEEP);
+  auto refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_EQ(refused.refused().request(), 3u);
+  EXPECT_FALSE(refused.refused().permanent());
+  EXPECT_GE(refused.refused().retry_ms(), Tracker::kRetryMs);
+  // The client's own input takes the refresh's place.
+  io::Channel input = rig->attach(den, "alice", 4, Rig::cookie("alice", 4));
+  refused = co_await rig->next<TrackerToDen>(&den);
+  EXPECT_EQ(refused.refused().request(), 2u);
+  io::Channel worker = rig->connect(wire::WORKER, 1, rig->starts.at(0).request());
+  auto first = co_await rig->next<TrackerToWorker>(&worker);
+  auto second = co_await rig->next<TrackerToWorker>(&worker);
+  EXPECT_EQ(first.serve().session(), 4u);
+  EXPECT_EQ(second.serve().session(), 1u);
+}
+TEST(Tracker, a_full_queue_refuses_with_a_time_to_come_back_and_input_goes_first) {
+  run_with_rig(queue_full, rig_settings(), 2);
+}
+
+io::Task<void> client_left(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel gone, closed, stays;
+  co_await log_in(rig, &auth, &den, "alice", 'a', 1, &gone);
+  co_await log_in(rig, &auth, &den, "alice", 'b', 2, &closed);
+  co_await log_in(rig, &auth, &den, "alice", 'c', 3, &stays);
+  gone.close();
+  rig->send_closed(den, "alice", 2);
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("queue waiting=2 "));
+  io::Channel worker = rig->connect(wire::WORKER, 1, rig->starts.at(0).request());
+  auto serve = co_await rig->next<TrackerToWorker>(&worker);
+  EXPECT_EQ(serve.serve().session(), 3u);
+  EXPECT_THAT((*rig)->view(), HasSubstr("queue waiting=0 "));
+}
+TEST(Tracker, a_session_whose_client_has_left_while_it_waited_wakes_nobody) {
+  run_with_rig(client_left);
+}
+
+io::Task<void> not_reading(Rig* rig) {
+  io::Channel deaf = rig->connect(wire::DEN, 0);
+  io::Channel den = rig->connect(wire::DEN, 1);
+  size_t sent = 0;
+  for (int i = 0; i < 200; ++i) {
+    while (sent < 100'000) {
+      wire::DenToTracker message;
+      message.mutable_attach()->set_user("mallory");
+      message.mutable_attach()->set_cookie(std::string(wire::kCookieBytes, 'c'));
+      auto relay = io::Channel::pair();
+      int fd = relay->second.fd();
+      if (!wire::try_send(deaf, message, std::span(&fd, 1))) break;
+      ++sent;
+    }
+    co_await rig->settle();
+    if (i == 100) {
+      io::Channel relay = rig->open(den, 'x', 1);
+      auto refused = co_await rig->next<TrackerToDen>(&den);
+      EXPECT_TRUE(refused.has_refused());
+    }
+    if (i > 100) break;
+  }
+  // Its answers are held up to a bound, then its requests stay in its socket.
+  EXPECT_LT(sent, 100'000u);
+  EXPECT_GT(sent, Peer::kOutboxMessages / 2);
+}
+TEST(Tracker, a_den_that_does_not_read_is_held_back_and_holds_up_nobody) {
+  run_with_rig(not_reading);
+}
+
+io::Task<void> den_restarts(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  rig->send_census(den, "alice", 3);
+  co_await rig->settle();
+  EXPECT_TRUE(wire::try_send(auth, rig->grant('a', "alice")));
+  co_await rig->next<TrackerToAuth>(&auth);
+  io::Channel relay = rig->open(den, 'a', 1);
+  EXPECT_TRUE((co_await rig->next<TrackerToDen>(&den)).has_refused()) << "three is the limit";
+  den.close();
+  co_await rig->settle();
+  // Its sessions live on, and count, until the next den says otherwise.
+  EXPECT_THAT((*rig)->view(), HasSubstr("users=1 "));
+  den = rig->connect(wire::DEN, 0);
+  rig->send_census(den, "alice", 2);
+  io::Channel opened;
+  co_await log_in(rig, &auth, &den, "alice", 'b', 2, &opened);
+  EXPECT_THAT((*rig)->view(), HasSubstr("sessions=3 addresses=1"));
+  // A second census replaces the first.
+  rig->send_census(den, "", 0);
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("den index=0 sessions=0 census=complete"));
+  for (char i = 0; i < 3; ++i) {
+    co_await log_in(rig, &auth, &den, "alice", char('f' + i), 10 + i, &opened);
+  }
+}
+TEST(Tracker, a_census_replaces_what_was_known_of_its_den) { run_with_rig(den_restarts); }
+
+io::Task<void> adopted(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  io::Channel worker = rig->connect(wire::WORKER, 9);
+  wire::WorkerToTracker load;
+  load.mutable_load()->set_sessions(10);
+  load.mutable_load()->set_memory_bytes(12345);
+  EXPECT_TRUE(wire::try_send(worker, load));
+  co_await rig->settle();
+  EXPECT_THAT((*rig)->view(), HasSubstr("sessions=10 memory_bytes=12345 state=serving"));
+  io::Channel relay;
+  co_await log_in(rig, &auth, &den, "alice", 'a', 1, &relay);
+  co_await rig->settle();
+  EXPECT_EQ(rig->starts.size(), 1u) << "the old worker is full of sessions of before";
+  rig->send_ended(worker, 4711);
+  auto serve = co_await rig->next<TrackerToWorker>(&worker);
+  EXPECT_EQ(serve.serve().session(), 1u);
+}
+TEST(Tracker, a_worker_of_before_the_restart_is_used_with_the_room_it_has) {
+  run_with_rig(adopted);
+}
+
+io::Task<void> reloaded(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  auto settings = rig_settings();
+  settings.set_policy("per-user");
+  settings.set_sessions_per_user(1);
+  (*rig)->reload(settings);
+  io::Channel relay;
+  co_await log_in(rig, &auth, &den, "alice", 'a', 1, &relay);
+  co_await rig->settle();
+  EXPECT_EQ(rig->starts.at(0).user(), "alice");
+  EXPECT_EQ(rig->starts.at(0).uid(), 1000u);
+  EXPECT_FALSE(rig->starts.at(0).switch_identity());
+  EXPECT_THAT((*rig)->view(), HasSubstr("policy=per-user"));
+}
+TEST(Tracker, new_settings_hold_for_the_next_session) { run_with_rig(reloaded); }
+
+TEST(Tracker, says_what_is_wrong_with_what_it_is_given) {
+  auto loop = io::Loop::create();
+  ASSERT_TRUE(loop);
+  auto options = [] {
+    TrackerOptions made;
+    made.settings = rig_settings();
+    made.secret = std::string(CookieKey::kKeyBytes, 's');
+    made.epochs = io::Fd(memfd_create("epochs", MFD_CLOEXEC));
+    return made;
+  };
+  auto create = [&](TrackerOptions made) {
+    return Tracker::create(**loop, (*loop)->root(), std::move(made));
+  };
+  EXPECT_TRUE(create(options()));
+  auto no_secret = options();
+  no_secret.secret.clear();
+  EXPECT_FALSE(create(std::move(no_secret)));
+  auto no_epochs = options();
+  no_epochs.epochs.reset();
+  EXPECT_FALSE(create(std::move(no_epochs)));
+  auto no_policy = options();
+  no_policy.settings.set_policy("best");
+  EXPECT_FALSE(create(std::move(no_policy)));
+}
+
+}  // namespace
+}  // namespace dormouse::tracker

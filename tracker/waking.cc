@@ -1,0 +1,207 @@
+// Sessions on their way to a worker: the queue, who they are, the workers that are started for
+// them.
+
+#include <poll.h>
+
+#include "role/log.h"
+#include "tracker/tracker.h"
+
+namespace dormouse::tracker {
+namespace {
+
+// The den has given the session up (its client left): nobody needs to be woken for it.
+bool hung_up(const io::Fd& relay) {
+  pollfd state{.fd = relay.get(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
+}
+
+}  // namespace
+
+WorkerPeer* Tracker::worker(WorkerId id) {
+  for (auto& [serial, peer] : workers_) {
+    if (peer->id() == id && !peer->ending()) return peer;
+  }
+  return nullptr;
+}
+
+// Those who wait already had no place when they were asked last. So a new one may have one at once,
+// unless places have come free since (pump() then asks in order).
+void Tracker::enqueue(Waiting entry) {
+  entry.deadline_ms = loop_.now_ms() + kWaitMs;
+  ++users_.at(entry.user).waiting;
+  if (!pump_wanted_ && offer(entry) == WakeQueue::Verdict::kTaken) return;
+  auto gave_way = waiting_.push(std::move(entry));
+  if (gave_way) refuse(std::move(*gave_way), Refusal::kQueueFull);
+}
+
+void Tracker::pump() {
+  if (!pump_wanted_) return;
+  pump_wanted_ = false;
+  if (waiting_.size() == 0) return;
+  placement_.begin_round();
+  full_.clear();
+  in_round_ = true;
+  waiting_.offer([this](Waiting& entry) { return offer(entry); });
+  in_round_ = false;
+}
+
+WakeQueue::Verdict Tracker::offer(Waiting& entry) {
+  UserTable::User& user = users_.at(entry.user);
+  if (!user.known()) {
+    look_up(entry.user);
+    return WakeQueue::Verdict::kLater;
+  }
+  uint64_t key = placement_.settings().policy == Policy::kPerUser ? entry.user : user.uid();
+  if (in_round_ && full_.contains(key)) return WakeQueue::Verdict::kLater;
+  Wish wish{.user = users_.name(entry.user),
+            .uid = user.uid(),
+            .gid = user.gid(),
+            .affinity = user.worker,
+            .awake = user.awake > 0,
+            .avoid = entry.avoid};
+  Placed placed = placement_.place(wish, loop_.now_ms());
+  if (placed.start) ask_for_worker(*placed.start);
+  if (placed.retire != kNoWorker) retire(placed.retire);
+  if (placed.kind != Placed::Kind::kPlaced) {
+    if (placed.kind == Placed::Kind::kFull && entry.avoid == kNoWorker) full_.insert(key);
+    return WakeQueue::Verdict::kLater;
+  }
+  WorkerPeer* where = worker(placed.worker);
+  if (where == nullptr) {
+    // It is ending; it stays out of the way until its link is noted as lost.
+    placement_.set_busy(placed.worker, true);
+    placement_.session_ended(placed.worker, loop_.now_ms());
+    pump_wanted_ = true;
+    return WakeQueue::Verdict::kLater;
+  }
+  if (hung_up(entry.relay)) {
+    placement_.session_ended(placed.worker, loop_.now_ms());
+    pump_wanted_ = true;
+    drop(std::move(entry));
+  } else {
+    serve_session(entry, *where);
+  }
+  return WakeQueue::Verdict::kTaken;
+}
+
+void Tracker::serve_session(Waiting& entry, WorkerPeer& worker) {
+  UserTable::User& user = users_.at(entry.user);
+  wire::TrackerToWorker message;
+  auto* serve = message.mutable_serve();
+  serve->set_session(entry.session);
+  *serve->mutable_identity() = users_.identity(entry.user);
+  serve->set_remote_address(entry.remote_address);
+  if (!worker.send(message, std::move(entry.relay))) {
+    // The relay channel is closed with the message: the den tries again, with attempt + 1.
+    placement_.set_busy(worker.id(), true);
+    drop(std::move(entry));
+    return;
+  }
+  if (worker.outbox.crowded()) placement_.set_busy(worker.id(), true);
+  WorkerPeer::Awake& awake = worker.sessions[entry.session];
+  if (awake.times == 0) awake.user = entry.user;
+  if (awake.user == entry.user) {
+    ++awake.times;
+    if (++user.awake == 1) ++users_awake_;
+  } else {
+    // Two users with one session number: a den's mistake, which must not confuse the counts.
+    placement_.session_ended(worker.id(), loop_.now_ms());
+  }
+  user.worker = worker.id();
+  recent(entry.session) = Recent{entry.session, worker.id()};
+  auto den = dens_.find(entry.den);
+  if (!entry.answered && den != dens_.end()) {
+    opened(*den->second, entry.request, entry.user, entry.session);
+  }
+  --user.waiting;
+}
+
+void Tracker::drop(Waiting entry) {
+  --users_.at(entry.user).waiting;
+  users_.remove_if_unused(entry.user);
+}
+
+// One that was answered already (a new session) is not refused but let go: the den sees its relay
+// channel end and attaches.
+void Tracker::refuse(Waiting entry, Refusal why) {
+  if (!entry.answered) {
+    auto den = dens_.find(entry.den);
+    refuse(den == dens_.end() ? nullptr : den->second, entry.request, entry.session, why);
+  }
+  drop(std::move(entry));
+}
+
+void Tracker::look_up(UserId id) {
+  UserTable::User& user = users_.at(id);
+  if (user.lookup_pending) return;
+  user.lookup_pending = true;
+  ++counters_.lookups;
+  uint64_t request = next_lookup_++;
+  Lookup& lookup = lookups_[request];
+  lookup.user = std::string(users_.name(id));
+  ask(request, lookup);
+}
+
+// auth processes take turns. Without one the question waits for the next that comes.
+void Tracker::ask(uint64_t request, Lookup& lookup) {
+  std::vector<AuthPeer*> present;
+  for (auto& [serial, auth] : auths_) {
+    if (!auth->ending()) present.push_back(auth);
+  }
+  lookup.deadline_ms = loop_.now_ms() + kLookupMs;
+  lookup.auth = 0;
+  if (present.empty()) return;
+  AuthPeer* auth = present[request % present.size()];
+  lookup.auth = auth->serial;
+  wire::TrackerToAuth message;
+  message.mutable_lookup()->set_request(request);
+  message.mutable_lookup()->set_user(lookup.user);
+  auth->send(message);
+}
+
+void Tracker::looked_up(const wire::AuthToTracker::LookedUp& answer) {
+  auto found = lookups_.find(answer.request());
+  if (found == lookups_.end()) return;
+  UserId id = users_.find(found->second.user);
+  std::string name = std::move(found->second.user);
+  lookups_.erase(found);
+  if (id == kNoUser) return;
+  UserTable::User& user = users_.at(id);
+  user.lookup_pending = false;
+  if (answer.found() && answer.identity().user() == name) {
+    users_.set_identity(id, answer.identity());
+    pump_wanted_ = true;
+    return;
+  }
+  bool gone = !answer.found() && !answer.temporary_failure();
+  role::log_warning("lookup_failed", {{"user", name}, {"gone", gone}});
+  for (auto& entry : waiting_.take_if([id](const Waiting& w) { return w.user == id; })) {
+    refuse(std::move(entry), gone ? Refusal::kNoSuchUser : Refusal::kLookupFailed);
+  }
+}
+
+void Tracker::ask_for_worker(const WorkerStart& start) {
+  wire::RoleToMaster::StartWorker message;
+  message.set_request(start.request);
+  message.set_uid(start.uid);
+  message.set_gid(start.gid);
+  message.set_switch_identity(start.switch_identity);
+  message.set_user(start.user);
+  start_worker_(message);
+}
+
+void Tracker::retire(WorkerId id) {
+  role::log_info("worker_retires", {{"worker", id}});
+  wire::TrackerToWorker message;
+  message.mutable_retire();
+  if (WorkerPeer* peer = worker(id)) peer->send(message);
+}
+
+void Tracker::worker_failed(uint64_t request, const std::string& reason) {
+  role::log_error("worker_start_failed", {{"request", request}, {"reason", reason}});
+  placement_.start_failed(request, loop_.now_ms());
+  pump_wanted_ = true;
+  pump();
+}
+
+}  // namespace dormouse::tracker
