@@ -1,0 +1,186 @@
+// Begin(REFRESH): what a sleeper is owed since its state's mod-sequence, at a cost proportional to
+// what changed: no view is built, no UID list read. The store gives every sequence number in the
+// former view (store::Changes), which is the client's own.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "imap/session.h"
+#include "imap/syntax/writer.h"
+#include "imap/try.h"
+
+namespace dormouse::imap {
+namespace {
+
+using Refreshed = wire::WorkerToDen::Refreshed;
+
+Refreshed bye(std::string text) {
+  Refreshed answer;
+  answer.set_bye(std::move(text));
+  return answer;
+}
+
+// One refresh; the members are what its steps share.
+class Refresh {
+ public:
+  Refresh(Output& out, SessionState& state, store::Mailbox mailbox)
+      : out_(out), state_(state), box_(*state.mailbox), mailbox_(mailbox) {}
+
+  // Writes the responses and brings the state up to date.
+  io::Task<Result<void>> say(store::Changes changes);
+
+ private:
+  Result<> know_keywords(const store::Changes& changes);
+  io::Task<Result<void>> say_expunged(std::vector<store::Expunged> expunged, uint64_t since);
+  uint32_t take_arrivals(const store::Changes& changes);
+
+  Output& out_;
+  SessionState& state_;
+  MailboxState& box_;
+  store::Mailbox mailbox_;
+  std::vector<std::string> names_;
+};
+
+Result<> Refresh::know_keywords(const store::Changes& changes) {
+  bool any = std::ranges::any_of(
+      changes.changed, [](const store::Message& message) { return message.keywords.any(); });
+  if (!any) return {};
+  auto names = mailbox_.keywords();
+  if (!names) return std::unexpected(names.error());
+  names_ = std::move(*names);
+  size_t known = std::min<size_t>(box_.keyword_count, names_.size());
+  bool same = keyword_digest(std::span(names_).first(known)) == box_.keyword_digest;
+  bool unknown = std::ranges::any_of(changes.changed, [&](const store::Message& message) {
+    return has_unknown_keyword(message.keywords, same ? known : 0);
+  });
+  if (!unknown) return {};
+  put_flags_responses(out_.text(), names_, box_.read_only, names_.size() < store::kKeywordsMax);
+  box_.keyword_count = uint32_t(names_.size());
+  box_.keyword_digest = keyword_digest(names_);
+  return {};
+}
+
+io::Task<Result<void>> Refresh::say(store::Changes changes) {
+  IMAP_CO_TRY(know_keywords(changes));
+  for (size_t i = 0; i < changes.changed.size(); ++i) {
+    const store::Message& message = changes.changed[i];
+    put_flags_update(out_.text(), changes.changed_sequence[i], message, names_,
+                     box_.recent.contains(message.uid), state_.condstore);
+    if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
+  }
+  IMAP_CO_TRY(co_await say_expunged(changes.expunged, changes.since));
+  if (!changes.arrived.empty()) {
+    box_.exists += uint32_t(changes.arrived.size());
+    box_.recent_count += take_arrivals(changes);
+    put_numbered_response(out_.text(), box_.exists, "EXISTS");
+    put_numbered_response(out_.text(), box_.recent_count, "RECENT");
+  }
+  box_.mod_seq = changes.status.highest_mod_seq;
+  box_.uid_next = changes.status.uid_next;
+  box_.name = changes.status.name;
+  co_return Result<void>{};
+}
+
+io::Task<Result<void>> Refresh::say_expunged(std::vector<store::Expunged> expunged,
+                                             uint64_t since) {
+  std::erase_if(expunged, [&](const auto& gone) { return gone.created_mod_seq > since; });
+  UidSet vanished;
+  for (const auto& gone : expunged) vanished.add(gone.uid);
+  for (const auto& gone : expunged) {
+    if (box_.recent_count > 0 && box_.recent.contains(gone.uid)) --box_.recent_count;
+  }
+  box_.exists -= uint32_t(expunged.size());
+  box_.recent.remove(vanished);
+  if (box_.recent_count == 0) box_.recent.clear();
+  box_.saved_search.remove(vanished);
+  if (state_.qresync) {
+    put_vanished_response(out_.text(), false, vanished);
+    co_return Result<void>{};
+  }
+  for (auto gone = expunged.rbegin(); gone != expunged.rend(); ++gone) {
+    put_numbered_response(out_.text(), gone->former_sequence, "EXPUNGE");
+    if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
+  }
+  co_return Result<void>{};
+}
+
+// Answers how many of the arrived are \Recent here.
+uint32_t Refresh::take_arrivals(const store::Changes& changes) {
+  uint32_t recent_from = changes.status.first_recent_uid;
+  if (!box_.read_only) {
+    auto claimed = mailbox_.claim_recent();
+    recent_from = claimed ? *claimed : UINT32_MAX;
+  }
+  uint32_t count = 0;
+  uint32_t first = 0;
+  for (const store::Message& message : changes.arrived) {
+    if (message.uid < recent_from) continue;
+    ++count;
+    if (first == 0) first = message.uid;
+  }
+  // One range for all: what lies between the arrived does not exist.
+  if (count != 0) box_.recent.add(UidRange{first, changes.arrived.back().uid});
+  return count;
+}
+
+io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionState& state) {
+  auto store = user.store();
+  if (!store) co_return std::unexpected(store.error());
+  auto mailbox = (*store)->open_mailbox(state.mailbox->guid);
+  if (!mailbox) {
+    if (mailbox.error().kind == ErrorKind::kNotFound) {
+      co_return bye("The selected mailbox was deleted.");
+    }
+    co_return std::unexpected(mailbox.error());
+  }
+  auto synced = co_await user.shared_sync(*mailbox);
+  if (synced && synced->any()) user.notify(mailbox->id(), nullptr);
+  if (!synced && synced.error().kind != ErrorKind::kNotFound) {
+    co_return std::unexpected(synced.error());
+  }
+  auto changes = mailbox->changes_since(state.mailbox->mod_seq);
+  if (!changes) {
+    if (changes.error().kind == ErrorKind::kNotFound) {
+      co_return bye("The selected mailbox was deleted.");
+    }
+    co_return std::unexpected(changes.error());
+  }
+  if (changes->status.uid_validity != state.mailbox->uid_validity) {
+    co_return bye("UIDVALIDITY of the selected mailbox changed.");
+  }
+  if (!changes->complete) co_return bye("Too much was expunged meanwhile; select again.");
+  if (changes->former_exists != state.mailbox->exists) {
+    co_return bye("The session cannot be resumed.");
+  }
+  Refresh difference(out, state, *mailbox);
+  IMAP_CO_TRY(co_await difference.say(std::move(*changes)));
+  co_return Refreshed{};
+}
+
+}  // namespace
+
+io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::Begin begin) {
+  auto state = decode_state(begin.state());
+  if (!state) co_return bye("The session cannot be resumed.");
+  state->idle = begin.mode() == wire::WorkerToDen::Parked::IDLE;
+  state->idle_tag = state->idle ? begin.idle_tag() : std::string();
+  // Only IDLE allows to say anything unasked; and the view with unreported messages is another one
+  // than the store's. Both stay as they are, for the next command.
+  bool due = state->idle && state->mailbox && state->mailbox->unreported.empty();
+  Refreshed answer;
+  if (due) {
+    auto said = co_await refresh_mailbox(user, out, *state);
+    if (!said || !said->bye().empty()) co_return said;
+  }
+  auto bytes = encode_state(*state);
+  if (!bytes) co_return bye("The session has become too long to sleep; connect again.");
+  auto* parked = answer.mutable_parked();
+  parked->set_mode(begin.mode());
+  parked->set_idle_tag(state->idle_tag);
+  parked->set_state(std::move(*bytes));
+  parked->set_small_talk(due || !state->mailbox);
+  co_return answer;
+}
+
+}  // namespace dormouse::imap

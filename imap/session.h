@@ -1,0 +1,183 @@
+#pragma once
+// Session: one client, awake. It lives from Begin to the end of its relay channel: until it parks,
+// is refreshed, logs out or is ended. One coroutine (run), under a Scope whose hook is the user's
+// Identity.
+//
+//   session.cc          the command loop and how a session ends
+//   session_wait.cc     waiting for the client: pushes in IDLE, the offer to park, autologout
+//   session_changes.cc  telling the client what changed in its mailbox
+//   session_restore.cc  from a parked state back to an awake session
+//   refresh.cc          the difference for a sleeper, without waking it
+//   commands/           what the client can ask, a file a family
+//
+// Errors: a Result that fails ends the session (the channel is gone, the scope cancelled, or
+// say_bye() was called). What a client is merely refused is a Reply.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "imap/output.h"
+#include "imap/relay.h"
+#include "imap/selected.h"
+#include "imap/session_state.h"
+#include "imap/syntax/command.h"
+#include "imap/syntax/command_reader.h"
+#include "imap/user.h"
+#include "io/loop.h"
+#include "wire/settings.pb.h"
+
+namespace dormouse::imap {
+
+// Of one worker process, since its start.
+struct SessionCounters {
+  uint64_t logins = 0;     // Begin(NEW)
+  uint64_t attaches = 0;   // Begin(INPUT)
+  uint64_t refreshes = 0;  // Begin(REFRESH) answered
+  uint64_t offers = 0;
+  uint64_t withdrawn = 0;  // offers taken back
+  uint64_t parks = 0;      // ended in end of file
+  uint64_t crossed = 0;    // ended in data: the session went on
+  uint64_t commands = 0;
+  uint64_t byes = 0;
+};
+
+// What a worker lends its sessions; outlives them.
+struct SessionHost {
+  explicit SessionHost(io::Loop& l) : loop(l) {}
+  io::Loop& loop;
+  wire::Settings::Worker settings;
+  SessionCounters counters;
+};
+
+enum class Condition : uint8_t { kOk, kNo, kBad };
+// A command's tagged answer.
+struct Reply {
+  Condition condition = Condition::kOk;
+  std::string text;  // with its response code, if any
+};
+inline Reply ok(std::string text) { return {Condition::kOk, std::move(text)}; }
+inline Reply no(std::string text) { return {Condition::kNo, std::move(text)}; }
+inline Reply bad(std::string text) { return {Condition::kBad, std::move(text)}; }
+// What the store's refusal means to a client (RFC 5530). Its text stays in the log.
+Reply refusal(const Error& error);
+
+class Session final : public ChangeListener {
+ public:
+  Session(SessionHost& host, User& user, uint64_t id, std::string remote_address,
+          io::Channel channel);
+  ~Session() override;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // The whole life. Under a Scope with the user's identity.
+  io::Task<void> run();
+  // The server goes down: BYE with this text once the command under way is done.
+  void shut_down(std::string text);
+  void mailbox_changed(int64_t mailbox_id) override;
+  // One line of the worker's view.
+  std::string describe() const;
+  uint64_t id() const { return id_; }
+  User& user() { return user_; }
+
+  // --- For commands.
+  io::Loop& loop() { return host_.loop; }
+  SessionHost& host() { return host_; }
+  Output& out() { return out_; }
+  Relay& relay() { return relay_; }
+  CommandReader& reader() { return reader_; }
+  std::optional<Selected>& selected() { return selected_; }
+  bool condstore() const { return condstore_; }
+  bool qresync() const { return qresync_; }
+  void enable_condstore();  // says HIGHESTMODSEQ when a mailbox is selected (RFC 7162 3.1.2.1)
+  void enable_qresync();
+  void set_client_id(uint64_t id) { client_id_ = id; }
+  void begin_idle(std::string tag);
+  void log_out() { logged_out_ = true; }
+  // The session ends with "* BYE <text>": return this.
+  std::unexpected<Error> say_bye(std::string text);
+  // Until input is there. Sends what was said. May park the session, which is the end of it
+  // (kClosed).
+  io::Task<Result<void>> await_input();
+  // Brings the view up to date and says what changed. True when something was said.
+  io::Task<Result<bool>> report_changes(bool allow_expunge);
+  // Word to the user's other sessions here that a mailbox changed.
+  void tell_others(store::Mailbox mailbox) { user_.notify(mailbox.id(), this); }
+  // Announces keywords the client does not know yet, if `keywords` has any.
+  Result<> announce_keywords(const store::Keywords& keywords);
+  void drop_selected() { selected_.reset(); }
+
+ private:
+  // session.cc
+  io::Task<Result<void>> live();
+  io::Task<Result<void>> log_in(wire::DenToWorker::Begin begin);
+  io::Task<Result<void>> serve();
+  io::Task<Result<void>> handle_step(CommandReader::Step step);
+  io::Task<Result<void>> execute(Command command);
+  io::Task<Result<void>> end_idle(bool done);
+  io::Task<Result<void>> finish();
+
+  // session_wait.cc
+  io::Task<Result<RelayEvent>> wait_event(uint64_t wait_ms);
+  io::Task<Result<void>> wait_once();
+  io::Task<Result<void>> tick();
+  io::Task<Result<void>> make_offer();
+  io::Task<Result<void>> settle_offer();
+  io::Task<Result<void>> park(bool small_talk);
+  void park_refused();
+  uint64_t due_ms() const;
+  uint64_t park_after_ms() const;
+  bool parkable() const;
+  Result<std::vector<wire::Directory>> directories();
+  Result<bool> changes_pending();
+  Result<std::string> freeze() const;
+
+  // session_changes.cc
+  io::Task<Result<bool>> say_changes(store::Changes changes, bool allow_expunge);
+  Result<> take_arrivals(const store::Changes& changes);
+  io::Task<Result<void>> say_expunged();
+
+  // session_restore.cc
+  io::Task<Result<void>> restore(wire::DenToWorker::Begin begin);
+  Result<> restore_mailbox(const MailboxState& state);
+
+  SessionHost& host_;
+  User& user_;
+  const uint64_t id_;
+  const std::string remote_address_;
+  const uint64_t born_ms_;
+  Relay relay_;
+  Output out_;
+  CommandReader reader_;
+
+  std::optional<Selected> selected_;
+  bool condstore_ = false;
+  bool qresync_ = false;
+  bool idle_ = false;
+  std::string idle_tag_;
+  uint64_t client_id_ = 0;
+
+  bool logged_out_ = false;
+  std::string bye_text_;
+  std::string shutdown_text_;   // shut_down() was called when not empty
+  std::string command_;         // under way, for the view
+  std::string awake_because_;   // why the session cannot park until the next command
+  uint32_t park_refusals_ = 0;  // by the den, since the last input
+  std::string park_refusal_;
+
+  uint32_t bad_commands_ = 0;  // in a row
+  uint64_t last_input_ms_ = 0;
+  uint64_t quiet_since_ms_ = 0;
+  uint64_t polled_ms_ = 0;
+  io::Scope* waiting_ = nullptr;  // cancelled to wake the session
+  bool woken_ = false;
+};
+
+// Begin(REFRESH): the difference for a sleeper (refresh.cc). Writes it to `out` and answers what
+// goes into Refreshed.
+io::Task<Result<wire::WorkerToDen::Refreshed>> refresh(User& user, Output& out,
+                                                       wire::DenToWorker::Begin begin);
+
+}  // namespace dormouse::imap

@@ -1,0 +1,117 @@
+// Telling the client what changed in its mailbox. Order matters: flags first (their sequence
+// numbers are those before any EXPUNGE), then what is gone, then EXISTS and RECENT, which count
+// what is left.
+
+#include <algorithm>
+
+#include "imap/session.h"
+#include "imap/syntax/writer.h"
+#include "imap/try.h"
+#include "role/log.h"
+
+namespace dormouse::imap {
+
+io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
+  DORMOUSE_CHECK(selected_, "changes are of a selected mailbox");
+  auto synced = selected_->mailbox.sync();
+  if (synced && synced->any()) tell_others(selected_->mailbox);
+  if (!synced && synced.error().kind != ErrorKind::kNotFound) {
+    // The index is as it was; the next command tries again.
+    role::log_warning(
+        "sync-failed",
+        {{"user", user_.name()}, {"session", id_}, {"reason", synced.error().message}});
+  }
+  auto changes = selected_->mailbox.changes_since(selected_->mod_seq);
+  if (!changes) {
+    if (changes.error().kind == ErrorKind::kNotFound) {
+      co_return say_bye("The selected mailbox was deleted.");
+    }
+    if (auto store = user_.store(); !store) co_return say_bye("The mail store must be reopened.");
+    co_return false;  // busy: nothing is lost, it is still to be reported
+  }
+  if (changes->status.uid_validity != selected_->uid_validity) {
+    co_return say_bye("UIDVALIDITY of the selected mailbox changed.");
+  }
+  if (!changes->complete) co_return say_bye("Too much was expunged meanwhile; select again.");
+  co_return co_await say_changes(std::move(*changes), allow_expunge);
+}
+
+io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_expunge) {
+  Selected& box = *selected_;
+  bool said = false;
+  for (const store::Message& message : changes.changed) {
+    if (std::ranges::count(box.own_mod_seqs, message.mod_seq) != 0) continue;
+    auto sequence = box.view.sequence_of(message.uid);
+    if (!sequence) continue;
+    if (auto done = announce_keywords(message.keywords); !done) {
+      co_return std::unexpected(done.error());
+    }
+    put_flags_update(out_.text(), *sequence, message, box.keywords,
+                     box.recent.contains(message.uid), condstore_);
+    said = true;
+    if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
+  }
+  for (const store::Expunged& gone : changes.expunged) box.view.mark_expunged(gone.uid);
+  bool arrived = !changes.arrived.empty();
+  if (arrived) IMAP_CO_TRY(take_arrivals(changes));
+  box.mod_seq = changes.status.highest_mod_seq;
+  box.uid_next = changes.status.uid_next;
+  box.name = changes.status.name;
+  box.own_mod_seqs.clear();
+  if (allow_expunge && !box.view.unreported().empty()) {
+    IMAP_CO_TRY(co_await say_expunged());
+    said = true;
+  }
+  if (arrived) {
+    put_numbered_response(out_.text(), box.view.exists(), "EXISTS");
+    put_numbered_response(out_.text(), box.recent_count(), "RECENT");
+    said = true;
+  }
+  co_return said;
+}
+
+Result<> Session::take_arrivals(const store::Changes& changes) {
+  Selected& box = *selected_;
+  uint32_t recent_from = changes.status.first_recent_uid;
+  if (!box.read_only) {
+    auto claimed = box.mailbox.claim_recent();
+    // Not claimed: the next session to look has them; \Recent promises no more (RFC 3501 2.3.2).
+    recent_from = claimed ? *claimed : UINT32_MAX;
+  }
+  for (const store::Message& message : changes.arrived) {
+    box.view.append(message.uid);
+    if (message.uid >= recent_from) box.recent.add(message.uid);
+  }
+  return {};
+}
+
+io::Task<Result<void>> Session::say_expunged() {
+  Selected& box = *selected_;
+  auto gone = box.view.take_unreported();
+  UidSet vanished;
+  for (const View::Gone& message : gone) vanished.add(message.uid);
+  box.recent.remove(vanished);
+  box.saved_search.remove(vanished);
+  if (qresync_) {
+    put_vanished_response(out_.text(), false, vanished);
+    co_return Result<void>{};
+  }
+  for (auto message = gone.rbegin(); message != gone.rend(); ++message) {
+    put_numbered_response(out_.text(), message->sequence_number, "EXPUNGE");
+    if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
+  }
+  co_return Result<void>{};
+}
+
+Result<> Session::announce_keywords(const store::Keywords& keywords) {
+  Selected& box = *selected_;
+  if (!has_unknown_keyword(keywords, box.keywords.size())) return {};
+  auto names = box.mailbox.keywords();
+  if (!names) return std::unexpected(names.error());
+  box.keywords = std::move(*names);
+  put_flags_responses(out_.text(), box.keywords, box.read_only,
+                      box.keywords.size() < store::kKeywordsMax);
+  return {};
+}
+
+}  // namespace dormouse::imap

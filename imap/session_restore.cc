@@ -1,0 +1,124 @@
+// From a parked state back to an awake session. The view is rebuilt as it was at the state's
+// mod-sequence; what changed since is then reported like to any session, at the next command or at
+// once in IDLE.
+
+#include <algorithm>
+#include <iterator>
+
+#include "imap/session.h"
+#include "imap/try.h"
+#include "role/log.h"
+
+namespace dormouse::imap {
+namespace {
+
+// Another process may change the mailbox between two calls; each attempt takes microseconds.
+constexpr int kSnapshotAttemptsMax = 20;
+
+// The UIDs the client counted: those present now, less the arrived, plus the gone and the
+// unreported.
+std::vector<uint32_t> former_uids(const store::Snapshot& now, const store::Changes& changes,
+                                  const UidSet& unreported) {
+  UidSet lost = unreported;
+  for (const store::Expunged& gone : changes.expunged) {
+    if (gone.created_mod_seq <= changes.since) lost.add(gone.uid);
+  }
+  std::vector<uint32_t> kept;
+  kept.reserve(now.uids.size());
+  auto arrived = changes.arrived.begin();
+  for (uint32_t uid : now.uids) {
+    while (arrived != changes.arrived.end() && arrived->uid < uid) ++arrived;
+    if (arrived == changes.arrived.end() || arrived->uid != uid) kept.push_back(uid);
+  }
+  if (lost.empty()) return kept;
+  std::vector<uint32_t> gone;
+  lost.each([&](uint32_t uid) {
+    gone.push_back(uid);
+    return true;
+  });
+  std::vector<uint32_t> uids;
+  uids.reserve(kept.size() + gone.size());
+  std::ranges::set_union(kept, gone, std::back_inserter(uids));
+  return uids;
+}
+
+}  // namespace
+
+io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
+  ++host_.counters.attaches;
+  auto state = decode_state(begin.state());
+  if (!state) {
+    role::log_error("session-state-refused",
+                    {{"user", user_.name()}, {"session", id_}, {"reason", state.error().message}});
+    co_return say_bye("The session cannot be resumed.");
+  }
+  auto store = user_.store();
+  if (!store) co_return say_bye("The mail store cannot be opened.");
+  condstore_ = state->condstore;
+  qresync_ = state->qresync;
+  client_id_ = state->client_id;
+  if (state->mailbox) IMAP_CO_TRY(restore_mailbox(*state->mailbox));
+  // The den may have answered DONE or IDLE meanwhile.
+  if (begin.mode() == wire::WorkerToDen::Parked::IDLE) {
+    begin_idle(begin.idle_tag());
+    if (selected_) {
+      auto said = co_await report_changes(true);
+      if (!said) co_return std::unexpected(said.error());
+    }
+  }
+  co_return Result<void>{};
+}
+
+Result<> Session::restore_mailbox(const MailboxState& state) {
+  auto store = user_.store();
+  if (!store) return say_bye("The mail store cannot be opened.");
+  auto mailbox = (*store)->open_mailbox(state.guid);
+  if (!mailbox) {
+    return say_bye(mailbox.error().kind == ErrorKind::kNotFound
+                       ? "The selected mailbox was deleted."
+                       : "The selected mailbox cannot be opened.");
+  }
+  for (int attempt = 0; attempt < kSnapshotAttemptsMax; ++attempt) {
+    auto now = mailbox->snapshot();
+    if (!now) return say_bye("The selected mailbox cannot be opened.");
+    if (now->status.uid_validity != state.uid_validity) {
+      return say_bye("UIDVALIDITY of the selected mailbox changed.");
+    }
+    if (state.mod_seq > now->status.highest_mod_seq) {
+      return say_bye("The session cannot be resumed.");
+    }
+    auto changes = mailbox->changes_since(state.mod_seq);
+    if (!changes) return say_bye("The selected mailbox cannot be opened.");
+    if (changes->status.highest_mod_seq != now->status.highest_mod_seq) continue;
+    if (!changes->complete) return say_bye("Too much was expunged meanwhile; select again.");
+    Selected& box = selected_.emplace(*mailbox);
+    box.view = View(former_uids(*now, *changes, state.unreported));
+    state.unreported.each([&](uint32_t uid) {
+      box.view.mark_expunged(uid);
+      return true;
+    });
+    if (box.view.exists() != state.exists) {
+      selected_.reset();
+      return say_bye("The session cannot be resumed.");
+    }
+    box.guid = state.guid;
+    box.name = now->status.name;
+    box.uid_validity = state.uid_validity;
+    box.uid_next = state.uid_next;
+    box.read_only = state.read_only;
+    box.mod_seq = state.mod_seq;
+    box.recent = box.view.intersect(state.recent);
+    box.saved_search = box.view.intersect(state.saved_search);
+    auto names = mailbox->keywords();
+    if (!names) return say_bye("The selected mailbox cannot be opened.");
+    size_t known = std::min<size_t>(state.keyword_count, names->size());
+    names->resize(known);
+    // Other names than the client was told: as if none had been, so they are announced again.
+    if (keyword_digest(*names) != state.keyword_digest) names->clear();
+    box.keywords = std::move(*names);
+    return {};
+  }
+  return say_bye("The selected mailbox is too busy.");
+}
+
+}  // namespace dormouse::imap

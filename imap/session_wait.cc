@@ -1,0 +1,245 @@
+// Waiting for the client. What may happen meanwhile: the mailbox changes and the client is in IDLE,
+// so it is told; the session has been quiet for long enough, so it is offered to the den
+// (relay.proto, docs/life-of-a-session.md); the client is gone for too long; the server goes down.
+
+#include <algorithm>
+
+#include "imap/session.h"
+#include "imap/try.h"
+#include "role/log.h"
+
+namespace dormouse::imap {
+namespace {
+
+// A change by another program is seen after this long at the most while a session in IDLE is still
+// awake: two stat calls each time. Parked sessions are watched instead.
+constexpr uint64_t kPollMs = 1'000;
+// Defaults for settings that are not given (0).
+constexpr uint64_t kParkAfterMs = 1'000;   // a client that ends IDLE at once (to fetch) stays awake
+constexpr uint64_t kParkQuietMs = 30'000;  // outside IDLE the next command is often near
+constexpr uint64_t kIdleTimeoutMs = 1'800'000;  // RFC 3501 5.4
+// A den that was told of a shutdown and got Park answers at once; this only ends a dead one.
+constexpr uint64_t kShutdownParkMs = 1'000;
+// Each refusal of the den's doubles the quiet time, up to 64 fold: a minute in IDLE.
+constexpr uint32_t kRefusalDoublingsMax = 6;
+// relay.proto bounds an Offer.
+constexpr size_t kDirectoriesMax = 64;
+
+}  // namespace
+
+uint64_t Session::park_after_ms() const {
+  const auto& settings = host_.settings;
+  uint64_t after_ms = 0;
+  if (idle_) {
+    after_ms = settings.park_after_ms() != 0 ? settings.park_after_ms() : kParkAfterMs;
+  } else {
+    after_ms = settings.park_quiet_ms() != 0 ? settings.park_quiet_ms() : kParkQuietMs;
+  }
+  return after_ms << std::min(park_refusals_, kRefusalDoublingsMax);
+}
+
+void Session::park_refused() {
+  ++park_refusals_;
+  park_refusal_ = relay_.refusal();
+  quiet_since_ms_ = host_.loop.now_ms();
+}
+
+bool Session::parkable() const {
+  return reader_.at_boundary() && relay_.input().empty() && awake_because_.empty();
+}
+
+uint64_t Session::due_ms() const {
+  uint64_t timeout =
+      host_.settings.idle_timeout_ms() != 0 ? host_.settings.idle_timeout_ms() : kIdleTimeoutMs;
+  uint64_t due = last_input_ms_ + timeout;
+  if (idle_ && selected_) due = std::min(due, polled_ms_ + kPollMs);
+  if (parkable() && !relay_.offered()) due = std::min(due, quiet_since_ms_ + park_after_ms());
+  return due;
+}
+
+io::Task<Result<void>> Session::await_input() {
+  last_input_ms_ = quiet_since_ms_ = host_.loop.now_ms();
+  awake_because_.clear();
+  park_refusals_ = 0;
+  park_refusal_.clear();
+  if (reader_.at_boundary()) reader_.release();
+  while (relay_.input().empty()) {
+    IMAP_CO_TRY(co_await out_.flush());
+    IMAP_CO_TRY(co_await wait_once());
+  }
+  last_input_ms_ = host_.loop.now_ms();
+  co_return Result<void>{};
+}
+
+io::Task<Result<void>> Session::wait_once() {
+  if (relay_.shutdown_asked()) co_return say_bye(relay_.shutdown_text());
+  if (!shutdown_text_.empty()) co_return say_bye(shutdown_text_);
+  uint64_t now_ms = host_.loop.now_ms();
+  uint64_t due = due_ms();
+  Result<RelayEvent> event = fail(ErrorKind::kTimeout, "woken");
+  if (!woken_ && due > now_ms) event = co_await wait_event(due - now_ms);
+  if (!event) {
+    if (event.error().kind == ErrorKind::kTimeout) co_return co_await tick();
+    co_return std::unexpected(event.error());
+  }
+  switch (*event) {
+    case RelayEvent::kData:
+      if (!relay_.offered()) break;
+      ++host_.counters.withdrawn;
+      co_return co_await relay_.withdraw();
+    case RelayEvent::kReady:
+      co_return co_await settle_offer();
+    case RelayEvent::kRefused:
+      park_refused();
+      break;
+    case RelayEvent::kShutdown:
+      break;  // seen at the next turn
+  }
+  co_return Result<void>{};
+}
+
+io::Task<Result<RelayEvent>> Session::wait_event(uint64_t wait_ms) {
+  io::Scope* here = co_await io::current_scope();
+  io::Scope wait(host_.loop, here);
+  waiting_ = &wait;
+  auto event = co_await wait.run(io::with_timeout(wait_ms, relay_.next()));
+  waiting_ = nullptr;
+  if (!event && event.error().kind == ErrorKind::kCancelled && !here->cancelled()) {
+    co_return fail(ErrorKind::kTimeout, "woken");
+  }
+  co_return event;
+}
+
+io::Task<Result<void>> Session::tick() {
+  uint64_t now_ms = host_.loop.now_ms();
+  bool polling = idle_ && selected_ && (woken_ || now_ms >= polled_ms_ + kPollMs);
+  woken_ = false;
+  if (polling) {
+    polled_ms_ = now_ms;
+    auto said = co_await report_changes(true);
+    if (!said) co_return std::unexpected(said.error());
+    if (*said) quiet_since_ms_ = now_ms;
+  }
+  uint64_t timeout =
+      host_.settings.idle_timeout_ms() != 0 ? host_.settings.idle_timeout_ms() : kIdleTimeoutMs;
+  if (now_ms >= last_input_ms_ + timeout) co_return say_bye("Autologout; idle for too long.");
+  bool quiet = parkable() && !relay_.offered() && now_ms >= quiet_since_ms_ + park_after_ms();
+  if (quiet) co_return co_await make_offer();
+  co_return Result<void>{};
+}
+
+io::Task<Result<void>> Session::make_offer() {
+  auto places = directories();
+  auto state = freeze();
+  if (!places || !state) {
+    awake_because_ = places ? state.error().message : places.error().message;
+    co_return Result<void>{};
+  }
+  IMAP_CO_TRY(co_await out_.flush());
+  ++host_.counters.offers;
+  co_return co_await relay_.offer(std::move(*places));
+}
+
+Result<std::vector<wire::Directory>> Session::directories() {
+  std::vector<wire::Directory> places;
+  if (!selected_) return places;
+  auto watched = selected_->mailbox.watched_directories();
+  if (!watched) return std::unexpected(watched.error());
+  if (watched->size() > kDirectoriesMax) return fail(ErrorKind::kLimit, "too many directories");
+  for (const auto& directory : *watched) {
+    wire::Directory& place = places.emplace_back();
+    place.set_handle(directory.key);
+    place.set_path(directory.path);
+  }
+  return places;
+}
+
+// Outside IDLE: whether a NOOP would have something to say.
+Result<bool> Session::changes_pending() {
+  if (!selected_) return false;
+  auto synced = selected_->mailbox.sync();
+  if (synced && synced->any()) tell_others(selected_->mailbox);
+  auto status = selected_->mailbox.status();
+  if (!status) return std::unexpected(status.error());
+  return status->highest_mod_seq != selected_->mod_seq || !selected_->view.unreported().empty();
+}
+
+// The den watches: whatever happens from now on, it notices. What happened before is found here.
+io::Task<Result<void>> Session::settle_offer() {
+  if (idle_ && selected_) {
+    auto said = co_await report_changes(true);
+    if (!said) co_return std::unexpected(said.error());
+    if (*said) {
+      // The sync itself may have moved files, which the den has noticed: begin anew.
+      quiet_since_ms_ = host_.loop.now_ms();
+      IMAP_CO_TRY(co_await out_.flush());
+      ++host_.counters.withdrawn;
+      co_return co_await relay_.withdraw();
+    }
+    co_return co_await park(true);
+  }
+  auto pending = changes_pending();
+  if (!pending) {
+    awake_because_ = pending.error().message;
+    ++host_.counters.withdrawn;
+    co_return co_await relay_.withdraw();
+  }
+  co_return co_await park(!*pending);
+}
+
+io::Task<Result<void>> Session::park(bool small_talk) {
+  auto state = freeze();
+  if (!state) {
+    awake_because_ = state.error().message;
+    ++host_.counters.withdrawn;
+    co_return co_await relay_.withdraw();
+  }
+  wire::WorkerToDen::Parked parked;
+  parked.set_mode(idle_       ? wire::WorkerToDen::Parked::IDLE
+                  : selected_ ? wire::WorkerToDen::Parked::SELECTED
+                              : wire::WorkerToDen::Parked::AUTHENTICATED);
+  parked.set_idle_tag(idle_tag_);
+  parked.set_state(std::move(*state));
+  parked.set_small_talk(small_talk);
+  IMAP_CO_TRY(co_await relay_.park(std::move(parked)));
+  auto event = co_await relay_.next();
+  if (event && *event == RelayEvent::kShutdown) {
+    event = co_await io::with_timeout(kShutdownParkMs, relay_.next());
+  }
+  if (!event && event.error().kind == ErrorKind::kClosed) ++host_.counters.parks;
+  if (!event && event.error().kind == ErrorKind::kTimeout) co_return Result<void>{};
+  if (!event) co_return std::unexpected(event.error());
+  if (*event == RelayEvent::kRefused) park_refused();
+  // Data crossed the Park: the den has dropped the offer, and the session goes on where it was.
+  if (*event == RelayEvent::kData) ++host_.counters.crossed;
+  co_return Result<void>{};
+}
+
+Result<std::string> Session::freeze() const {
+  SessionState state;
+  state.condstore = condstore_;
+  state.qresync = qresync_;
+  state.idle = idle_;
+  state.idle_tag = idle_tag_;
+  state.client_id = client_id_;
+  if (selected_) {
+    const Selected& from = *selected_;
+    MailboxState& to = state.mailbox.emplace();
+    to.guid = from.guid;
+    to.name = from.name;
+    to.uid_validity = from.uid_validity;
+    to.read_only = from.read_only;
+    to.mod_seq = from.mod_seq;
+    to.uid_next = from.uid_next;
+    to.exists = from.view.exists();
+    to.recent = from.view.coarsen(from.recent);
+    to.recent_count = from.recent_count();
+    to.saved_search = from.view.coarsen(from.saved_search);
+    to.unreported = from.view.unreported();
+    to.keyword_count = uint32_t(from.keywords.size());
+    to.keyword_digest = keyword_digest(from.keywords);
+  }
+  return encode_state(state);
+}
+
+}  // namespace dormouse::imap

@@ -1,0 +1,184 @@
+#include "imap/worker.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "role/log.h"
+#include "wire/link.h"
+#include "wire/validate.h"
+
+namespace dormouse::imap {
+namespace {
+
+// Stores kept open without a session, where the setting gives none: some 300 KiB each when busy,
+// 50 KiB after shrink().
+constexpr size_t kIdleUsersDefault = 200;
+// Messages for a tracker that does not read: it sends us no new sessions either, so what is owed is
+// at most one Ended a session, and a Load a second.
+constexpr size_t kTrackerMessagesMax = 100'000;
+constexpr uint64_t kHousekeepingMs = 1'000;
+
+}  // namespace
+
+struct Worker::TrackerLink {
+  TrackerLink(io::Loop& loop, io::Channel c)
+      : channel(std::move(c)), outbox(loop, channel, kTrackerMessagesMax) {}
+  // The reader then sees the end of the channel.
+  void hang_up() { ::shutdown(channel.fd(), SHUT_RDWR); }
+  io::Channel channel;
+  wire::Outbox outbox;
+};
+
+Worker::Worker(role::Process& process)
+    : process_(process),
+      host_(process.loop()),
+      users_(process.loop(), process.start_message().switch_identity(),
+             process.settings().worker().store_cache_users() != 0
+                 ? process.settings().worker().store_cache_users()
+                 : kIdleUsersDefault) {
+  host_.settings = process.settings().worker();
+}
+
+Worker::~Worker() { DORMOUSE_CHECK(sessions_.empty(), "sessions end with the process's scope"); }
+
+Result<> Worker::start() {
+  statm_ = io::Fd(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+  process_.scope().spawn(housekeeping());
+  return {};
+}
+
+void Worker::reload() { host_.settings = process_.settings().worker(); }
+
+void Worker::link(role::Link link) {
+  if (link.peer != wire::TRACKER) return;
+  process_.scope().spawn(
+      serve_tracker(std::make_unique<TrackerLink>(process_.loop(), std::move(link.channel))));
+}
+
+// One tracker's life; a restarted one comes with a new link.
+io::Task<void> Worker::serve_tracker(std::unique_ptr<TrackerLink> link) {
+  io::Loop& loop = process_.loop();
+  io::Scope scope(loop, co_await io::current_scope());
+  tracker_ = link.get();
+  scope.spawn(link->outbox.run());
+  tell_load();
+  while (true) {
+    auto received = co_await wire::receive<wire::TrackerToWorker>(loop, link->channel);
+    if (!received) break;
+    if (auto valid = wire::validate(received->message, received->fd_count); !valid) {
+      role::log_error("tracker-misbehaves", {{"reason", valid.error().message}});
+      break;
+    }
+    if (received->message.has_serve()) {
+      accept(std::move(*received->message.mutable_serve()),
+             io::Channel(std::move(received->fds[0])));
+    } else if (received->message.has_retire()) {
+      leaving_ = true;
+      leave_if_empty();
+    }
+  }
+  if (tracker_ == link.get()) tracker_ = nullptr;
+  scope.cancel();
+  co_await scope.join();
+}
+
+void Worker::accept(wire::TrackerToWorker::Serve serve, io::Channel channel) {
+  auto user = users_.acquire(serve.identity());
+  if (!user) {
+    // The channel closes: the den takes it as a worker that died before its first word.
+    role::log_error("user-refused",
+                    {{"user", serve.identity().user()}, {"reason", user.error().message}});
+    tell_ended(serve.session(), serve.identity().user());
+    return;
+  }
+  uint64_t key = next_key_++;
+  Running& running = sessions_[key];
+  running.user = *user;
+  running.scope = std::make_unique<io::Scope>(process_.loop(), &process_.scope());
+  running.scope->set_hook(&(*user)->identity());
+  running.session = std::make_unique<Session>(host_, **user, serve.session(),
+                                              serve.remote_address(), std::move(channel));
+  if (!shutdown_text_.empty()) running.session->shut_down(shutdown_text_);
+  process_.scope().spawn(live(key));
+}
+
+// Outside the user's identity, which only the session's own scope has.
+io::Task<void> Worker::live(uint64_t key) {
+  Running& running = sessions_.at(key);
+  running.scope->spawn(running.session->run());
+  co_await running.scope->join();
+  tell_ended(running.session->id(), running.user->name());
+  User* user = running.user;
+  sessions_.erase(key);
+  users_.release(user);
+  leave_if_empty();
+}
+
+void Worker::drain(uint32_t grace_ms, const std::string& text) {
+  leaving_ = true;
+  shutdown_text_ = text.empty() ? "Server shutting down." : text;
+  for (auto& [key, running] : sessions_) running.session->shut_down(shutdown_text_);
+  process_.scope().spawn(end_after(grace_ms));
+  leave_if_empty();
+}
+
+io::Task<void> Worker::end_after(uint64_t grace_ms) {
+  auto waited = co_await process_.loop().sleep(grace_ms);
+  if (waited) process_.drained();  // cancels what is left
+}
+
+void Worker::leave_if_empty() {
+  if (leaving_ && sessions_.empty()) process_.drained();
+}
+
+void Worker::tell_ended(uint64_t session, const std::string& user) {
+  wire::WorkerToTracker message;
+  message.mutable_ended()->set_session(session);
+  message.mutable_ended()->set_user(user);
+  // Without a tracker nobody needs to know: a new one starts from our Load.
+  if (tracker_ != nullptr && !tracker_->outbox.push(message)) tracker_->hang_up();
+}
+
+void Worker::tell_load() {
+  wire::WorkerToTracker message;
+  message.mutable_load()->set_sessions(uint32_t(sessions_.size()));
+  message.mutable_load()->set_memory_bytes(memory_bytes());
+  if (tracker_ != nullptr && !tracker_->outbox.push(message)) tracker_->hang_up();
+  told_sessions_ = sessions_.size();
+}
+
+uint64_t Worker::memory_bytes() const {
+  // "size resident shared ...", in pages.
+  char text[128] = {};
+  if (::pread(statm_.get(), text, sizeof text - 1, 0) <= 0) return 0;
+  char* resident = nullptr;
+  std::strtoull(text, &resident, 10);
+  return std::strtoull(resident, nullptr, 10) * uint64_t(sysconf(_SC_PAGESIZE));
+}
+
+io::Task<void> Worker::housekeeping() {
+  while (true) {
+    auto waited = co_await process_.loop().sleep(kHousekeepingMs);
+    if (!waited) co_return;
+    users_.shrink_idle();
+    if (sessions_.size() != told_sessions_) tell_load();
+  }
+}
+
+std::string Worker::view() {
+  const SessionCounters& count = host_.counters;
+  std::string text = fmt::format(
+      "worker sessions={} users={} memory_bytes={} logins={} attaches={} refreshes={} offers={} "
+      "withdrawn={} parks={} crossed={} commands={} byes={}\n",
+      sessions_.size(), users_.users(), memory_bytes(), count.logins, count.attaches,
+      count.refreshes, count.offers, count.withdrawn, count.parks, count.crossed, count.commands,
+      count.byes);
+  for (const auto& [key, running] : sessions_) text += running.session->describe();
+  return text;
+}
+
+}  // namespace dormouse::imap
