@@ -1,0 +1,74 @@
+#include "hibernate/watch/fanotify_events.h"
+
+#include <sys/fanotify.h>
+
+#include <array>
+#include <cstring>
+
+#include "wire/validate.h"
+
+namespace dormouse::hibernate {
+namespace {
+
+constexpr size_t kInfoHeaderBytes = sizeof(fanotify_event_info_header);  // 4
+constexpr size_t kFsidBytes = 8;
+constexpr size_t kFileHandleHeaderBytes = 8;  // handle_bytes, handle_type
+
+uint32_t read_u32(const std::byte* from) {
+  uint32_t value = 0;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+DirectoryKey directory_key(const SipKey& hash_key, std::string_view handle) {
+  DirectoryKey key = siphash(hash_key, handle) & kKeyMask;
+  return key == 0 ? 1 : key;
+}
+
+namespace detail {
+
+FanotifyEvent parse_fanotify_event(const SipKey& hash_key, std::span<const std::byte> bytes) {
+  FanotifyEvent event;
+  fanotify_event_metadata head{};
+  if (bytes.size() < sizeof head) return event;
+  std::memcpy(&head, bytes.data(), sizeof head);
+  if (head.event_len < sizeof head || head.event_len > bytes.size() ||
+      head.metadata_len < sizeof head || head.metadata_len > head.event_len ||
+      head.vers != FANOTIFY_METADATA_VERSION) {
+    return event;
+  }
+  event.overflow = (head.mask & FAN_Q_OVERFLOW) != 0;
+  std::span<const std::byte> records =
+      bytes.subspan(head.metadata_len, head.event_len - head.metadata_len);
+  while (records.size() >= kInfoHeaderBytes) {
+    fanotify_event_info_header info{};
+    std::memcpy(&info, records.data(), sizeof info);
+    if (info.len < kInfoHeaderBytes || info.len > records.size()) return event;
+    std::span<const std::byte> record =
+        records.subspan(kInfoHeaderBytes, info.len - kInfoHeaderBytes);
+    records = records.subspan(info.len);
+    if (info.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME &&
+        info.info_type != FAN_EVENT_INFO_TYPE_DFID) {
+      continue;
+    }
+    if (record.size() < kFsidBytes + kFileHandleHeaderBytes) return event;
+    uint32_t handle_bytes = read_u32(record.data() + kFsidBytes);
+    size_t key_bytes = kFsidBytes + 4 + handle_bytes;
+    std::array<char, wire::kMaxHandleBytes> text;
+    if (handle_bytes > record.size() - kFsidBytes - kFileHandleHeaderBytes ||
+        key_bytes > text.size()) {
+      return event;
+    }
+    // fsid, then the handle's type, then the handle: Directory.handle leaves its length out.
+    std::memcpy(text.data(), record.data(), kFsidBytes);
+    std::memcpy(text.data() + kFsidBytes, record.data() + kFsidBytes + 4, 4 + handle_bytes);
+    event.directory = directory_key(hash_key, std::string_view(text.data(), key_bytes));
+  }
+  event.bytes = head.event_len;
+  return event;
+}
+
+}  // namespace detail
+}  // namespace dormouse::hibernate

@@ -1,0 +1,75 @@
+#include "hibernate/watch/fanotify_source.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "hibernate/watch/fanotify_events.h"
+
+namespace dormouse::hibernate {
+
+Result<std::unique_ptr<FanotifySource>> FanotifySource::create(io::Loop& loop, io::Fd group,
+                                                               std::string fsid,
+                                                               const SipKey& key) {
+  int flags = fcntl(group.get(), F_GETFL);
+  if (flags < 0 || fcntl(group.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    return fail_errno(errno, "making the fanotify group non-blocking");
+  }
+  return std::unique_ptr<FanotifySource>(
+      new FanotifySource(loop, std::move(group), std::move(fsid), key));
+}
+
+FanotifySource::FanotifySource(io::Loop& loop, io::Fd group, std::string fsid, const SipKey& key)
+    : loop_(loop),
+      group_(std::move(group)),
+      fsid_(std::move(fsid)),
+      key_(key),
+      buffer_(kBufferBytes) {}
+
+Result<DirectoryKey> FanotifySource::add(const wire::Directory& directory) {
+  constexpr size_t kFsidAndTypeBytes = 12;
+  const std::string& handle = directory.handle();
+  if (handle.size() <= kFsidAndTypeBytes) {
+    return fail(ErrorKind::kUnsupported, "the directory's file system has no handles");
+  }
+  if (!fsid_.empty() && !handle.starts_with(fsid_)) {
+    return fail(ErrorKind::kUnsupported, "the directory is on another file system than mail_root");
+  }
+  return directory_key(key_, handle);
+}
+
+io::Task<Result<void>> FanotifySource::run(ChangeSink& sink) {
+  while (true) {
+    bool drained = false;
+    for (int i = 0; i < kReadsPerTurn && !drained; ++i) {
+      ssize_t got = read(group_.get(), buffer_.data(), buffer_.size());
+      if (got < 0 && errno != EAGAIN && errno != EINTR) {
+        co_return fail_errno(errno, "reading fanotify events");
+      }
+      drained = got <= 0;
+      if (drained) break;
+      FanotifyBatch batch = read_fanotify_events(key_, std::span(buffer_.data(), size_t(got)),
+                                                 [&sink](DirectoryKey key) { sink.changed(key); });
+      events_ += batch.events;
+      if (!batch.overflow && !batch.malformed) continue;
+      ++overflows_;
+      sink.lost(batch.overflow ? "fanotify queue overflow" : "fanotify events of unknown form");
+    }
+    sink.flush();
+    if (drained) {
+      auto ready = co_await loop_.poll(group_.get(), POLLIN);
+      if (!ready) co_return std::unexpected(ready.error());
+    } else if (auto next = co_await loop_.yield(); !next) {
+      co_return next;
+    }
+  }
+}
+
+std::string FanotifySource::state() const {
+  return fmt::format("events={} overflows={}", events_, overflows_);
+}
+
+}  // namespace dormouse::hibernate

@@ -1,0 +1,44 @@
+#pragma once
+// fanotify: one mark covers every mailbox of the file system, so watching one more costs the kernel
+// nothing, and the watch needs neither the mail's path nor the right to see it.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hibernate/watch/change_source.h"
+#include "hibernate/watch/siphash.h"
+#include "io/fd.h"
+
+namespace dormouse::hibernate {
+
+class FanotifySource final : public ChangeSource {
+ public:
+  // `fsid`: the first 8 bytes of every handle on the marked file system, or empty if unknown.
+  // Directories of other file systems are refused: nothing would be heard of them.
+  static Result<std::unique_ptr<FanotifySource>> create(io::Loop& loop, io::Fd group,
+                                                        std::string fsid, const SipKey& key);
+
+  std::string_view name() const override { return "fanotify"; }
+  bool by_handle() const override { return true; }
+  Result<DirectoryKey> add(const wire::Directory& directory) override;
+  void remove(DirectoryKey) override {}
+  io::Task<Result<void>> run(ChangeSink& sink) override;
+  std::string state() const override;
+
+ private:
+  FanotifySource(io::Loop& loop, io::Fd group, std::string fsid, const SipKey& key);
+  // Some hundred events at a time: what a turn of the loop may cost.
+  static constexpr size_t kBufferBytes = 64 * 1024;
+  static constexpr int kReadsPerTurn = 4;
+
+  io::Loop& loop_;
+  io::Fd group_;
+  std::string fsid_;
+  SipKey key_;
+  std::vector<std::byte> buffer_;
+  uint64_t events_ = 0;
+  uint64_t overflows_ = 0;
+};
+
+}  // namespace dormouse::hibernate

@@ -1,0 +1,263 @@
+// The watch among dens that the test plays, on a source that the test feeds through real files
+// (inotify) or not at all.
+
+#include "hibernate/watch/watch.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "wire/link.h"
+#include "wire/validate.h"
+
+namespace dormouse::hibernate {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using wire::WatchToDen;
+
+// Far beyond any answer's time on a loaded machine: only a missing answer takes it.
+constexpr uint64_t kPatienceMs = 20'000;
+
+struct Rig {
+  io::Loop* loop;
+  Watch* watch;
+  fs::path root;
+
+  io::Channel connect(uint32_t index) {
+    auto ends = io::Channel::pair();
+    EXPECT_TRUE(ends);
+    role::Link link;
+    link.peer = wire::DEN;
+    link.index = index;
+    link.channel = std::move(ends->first);
+    watch->link(std::move(link));
+    return std::move(ends->second);
+  }
+  io::Task<WatchToDen> next(io::Channel* den) {
+    auto got = co_await io::with_timeout<wire::Received<WatchToDen>>(
+        kPatienceMs, wire::receive<WatchToDen>(*loop, *den));
+    EXPECT_TRUE(got) << (got ? "" : got.error().message);
+    co_return got ? got->message : WatchToDen();
+  }
+  // Connects and takes what comes first on every link.
+  io::Task<io::Channel> greeted(uint32_t index) {
+    io::Channel den = connect(index);
+    auto mode = co_await next(&den);
+    EXPECT_EQ(mode.mode().name(), watch->backend());
+    auto lost = co_await next(&den);
+    EXPECT_TRUE(lost.lost().subscribe_again());
+    co_return den;
+  }
+  void send_subscribe(io::Channel& den, uint32_t number, std::vector<std::string> names) {
+    wire::DenToWatch message;
+    message.mutable_subscribe()->set_watch(number);
+    for (const auto& name : names) {
+      message.mutable_subscribe()->add_directories()->set_path((root / name).string());
+    }
+    EXPECT_TRUE(wire::try_send(den, message));
+  }
+  io::Task<bool> subscribe(io::Channel* den, uint32_t number, std::vector<std::string> names) {
+    send_subscribe(*den, number, std::move(names));
+    auto answer = co_await next(den);
+    EXPECT_TRUE(answer.has_subscribed());
+    EXPECT_EQ(answer.subscribed().watch(), number);
+    EXPECT_EQ(answer.subscribed().watched(), answer.subscribed().reason().empty());
+    co_return answer.subscribed().watched();
+  }
+  void touch(const std::string& name) const { std::ofstream(root / name) << "mail"; }
+  io::Task<void> settle() {
+    for (int i = 0; i < 20; ++i) [[maybe_unused]]
+      auto slept = co_await loop->sleep(1);
+  }
+};
+
+io::Task<int> rig_main(io::Loop* loop, io::Task<void> (*body)(Rig*), WatchOptions options,
+                       fs::path root) {
+  io::Scope scope(*loop, co_await io::current_scope());
+  auto watch = Watch::create(*loop, scope, std::move(options));
+  EXPECT_TRUE(watch);
+  (*watch)->start();
+  Rig rig{loop, watch->get(), root};
+  co_await body(&rig);
+  scope.cancel();
+  co_await scope.join();
+  co_return 0;
+}
+
+void run_with_rig(io::Task<void> (*body)(Rig*), const std::string& backend = "inotify",
+                  uint64_t inotify_watches_max = 0) {
+  auto loop = io::Loop::create();
+  ASSERT_TRUE(loop);
+  std::string root = testing::TempDir() + "dormouse_watch_XXXXXX";
+  ASSERT_NE(mkdtemp(root.data()), nullptr);
+  for (const char* name : {"a", "b", "c"}) fs::create_directory(fs::path(root) / name);
+  WatchOptions options;
+  options.settings.set_backend(backend);
+  options.settings.set_polling_ms(200);
+  options.inotify_watches_max = inotify_watches_max;
+  (*loop)->run(rig_main(loop->get(), body, std::move(options), root));
+  fs::remove_all(root);
+}
+
+io::Task<void> tells(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  io::Channel other = co_await rig->greeted(1);
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a", "b"}));
+  EXPECT_TRUE(co_await rig->subscribe(&den, 2, {"c"}));
+  EXPECT_TRUE(co_await rig->subscribe(&other, 7, {"b"}));
+  rig->touch("b/1");
+  auto changed = co_await rig->next(&den);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1));
+  changed = co_await rig->next(&other);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(7));
+  // A subscription again replaces the directories; one that is ended is told nothing.
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a"}));
+  wire::DenToWatch end;
+  end.mutable_unsubscribe()->set_watch(7);
+  EXPECT_TRUE(wire::try_send(other, end));
+  co_await rig->settle();
+  rig->touch("b/2");
+  rig->touch("c/1");
+  changed = co_await rig->next(&den);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(2));
+  EXPECT_EQ(other.try_receive().error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(rig->watch->view(), HasSubstr("directories=2 subscriptions=2"));
+}
+TEST(Watch, tells_each_den_its_own_watches_and_no_others) { run_with_rig(tells); }
+TEST(Watch, tells_each_den_its_own_watches_by_polling) {
+  run_with_rig(
+      [](Rig* rig) -> io::Task<void> {
+        io::Channel den = co_await rig->greeted(0);
+        fs::last_write_time(rig->root / "a",
+                            fs::file_time_type::clock::now() - std::chrono::hours(1));
+        EXPECT_TRUE(co_await rig->subscribe(&den, 3, {"a"}));
+        rig->touch("a/1");
+        auto changed = co_await rig->next(&den);
+        EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(3));
+      },
+      "polling");
+}
+
+io::Task<void> refuses(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  EXPECT_FALSE(co_await rig->subscribe(&den, 1, {"a", "nowhere"}));
+  EXPECT_THAT(rig->watch->view(), HasSubstr("directories=0 subscriptions=0"));
+  EXPECT_THAT(rig->watch->view(), HasSubstr("watches=0 "));
+  rig->touch("a/1");
+  co_await rig->settle();
+  EXPECT_EQ(den.try_receive().error().kind, ErrorKind::kUnavailable);
+  // An empty subscription has nothing to tell and is none.
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {}));
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a", "a"})) << "named twice";
+}
+TEST(Watch, a_directory_that_is_gone_refuses_the_whole_subscription) { run_with_rig(refuses); }
+
+io::Task<void> falls_back(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  fs::last_write_time(rig->root / "b", fs::file_time_type::clock::now() - std::chrono::hours(1));
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a"}));
+  EXPECT_TRUE(co_await rig->subscribe(&den, 2, {"b"}));
+  EXPECT_THAT(rig->watch->view(), HasSubstr("fallback=polling used=1 polled=1"));
+  rig->touch("b/1");
+  auto changed = co_await rig->next(&den);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(2));
+  rig->touch("a/1");
+  changed = co_await rig->next(&den);
+  while (changed.changed().watches(0) == 2) changed = co_await rig->next(&den);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1));
+}
+TEST(Watch, polls_the_mailboxes_that_inotify_has_no_watch_for) {
+  run_with_rig(falls_back, "auto", 1);
+}
+
+io::Task<void> replaced(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a"}));
+  io::Channel successor = co_await rig->greeted(0);
+  co_await rig->settle();
+  EXPECT_THAT(rig->watch->view(), HasSubstr("directories=0 subscriptions=0"));
+  EXPECT_EQ(den.try_receive().error().kind, ErrorKind::kClosed);
+  rig->touch("a/1");
+  EXPECT_TRUE(co_await rig->subscribe(&successor, 1, {"a"}));
+  rig->touch("a/2");
+  auto changed = co_await rig->next(&successor);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1));
+}
+TEST(Watch, a_new_link_of_a_den_begins_without_subscriptions) { run_with_rig(replaced); }
+
+io::Task<void> malformed(Rig* rig) {
+  io::Channel good = co_await rig->greeted(0);
+  io::Channel bad = co_await rig->greeted(1);
+  EXPECT_TRUE(bad.try_send("\xff\xff\xff"));
+  auto closed = co_await bad.receive(*rig->loop);
+  EXPECT_FALSE(closed);
+  EXPECT_TRUE(co_await rig->subscribe(&good, 1, {"a"}));
+}
+TEST(Watch, a_malformed_message_ends_its_own_link_only) { run_with_rig(malformed); }
+
+// A den that reads nothing, with more watches than its notices' bound.
+io::Task<void> deaf(Rig* rig) {
+  constexpr uint32_t kWatches = 2'000;
+  io::Channel den = co_await rig->greeted(0);
+  io::Channel reader = co_await rig->greeted(1);
+  EXPECT_TRUE(co_await rig->subscribe(&reader, 1, {"a"}));
+  for (uint32_t watch = 0; watch < kWatches; ++watch) {
+    EXPECT_TRUE(co_await rig->subscribe(&den, watch, {"a"}));
+  }
+  // Each change is one of all its 2,000 watches; nothing is read for 2,000 changes.
+  for (int i = 0; i < 2'000; ++i) {
+    rig->touch(fmt::format("a/{}", i));
+    if (i % 10 == 0) [[maybe_unused]]
+      auto turn = co_await rig->loop->yield();
+  }
+  auto changed = co_await rig->next(&reader);
+  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1)) << "nobody else is held up";
+  std::set<uint32_t> told;
+  size_t messages = 0;
+  while (told.size() < kWatches && ++messages < 10'000) {
+    changed = co_await rig->next(&den);
+    EXPECT_LE(changed.changed().watches_size(), wire::kMaxChangedWatches);
+    for (uint32_t watch : changed.changed().watches()) told.insert(watch);
+  }
+  EXPECT_EQ(told.size(), kWatches) << "coalesced, and none missed";
+}
+TEST(Watch, a_den_that_does_not_read_is_told_of_every_watch_later_and_holds_up_nobody) {
+  run_with_rig(deaf);
+}
+
+io::Task<void> overflowed(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  io::Channel other = co_await rig->greeted(1);
+  rig->watch->lost("queue overflow");
+  for (io::Channel* each : {&den, &other}) {
+    auto lost = co_await rig->next(each);
+    EXPECT_EQ(lost.lost().reason(), "queue overflow");
+    EXPECT_FALSE(lost.lost().subscribe_again());
+  }
+}
+TEST(Watch, lost_events_are_told_to_every_den) { run_with_rig(overflowed); }
+
+TEST(Watch, says_which_backend_it_took_and_why) {
+  auto loop = io::Loop::create();
+  ASSERT_TRUE(loop);
+  auto backend = [&](const std::string& name) {
+    WatchOptions options;
+    options.settings.set_backend(name);
+    auto watch = Watch::create(**loop, (*loop)->root(), std::move(options));
+    return watch ? std::string((*watch)->backend()) + ": " + (*watch)->why() : "refused";
+  };
+  EXPECT_THAT(backend("auto"), HasSubstr("inotify: the master could make no fanotify group"));
+  EXPECT_THAT(backend("fanotify"), HasSubstr("inotify: the master could make no fanotify group"));
+  EXPECT_EQ(backend("inotify"), "inotify: asked for");
+  EXPECT_EQ(backend("polling"), "polling: asked for");
+  EXPECT_EQ(backend("guessing"), "refused");
+}
+
+}  // namespace
+}  // namespace dormouse::hibernate
