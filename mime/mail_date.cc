@@ -66,7 +66,7 @@ class DateReader {
     int zone = zone_of(next_word());
     std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
     MailDate found;
-    found.unix_seconds = days * kDaySeconds + seconds_ - zone * 60;
+    found.unix_seconds = days * kDaySeconds + seconds_ - std::int64_t{zone} * 60;
     found.zone_minutes = static_cast<std::int16_t>(zone);
     return found;
   }
@@ -132,7 +132,7 @@ class DateReader {
 }  // namespace
 
 std::int32_t MailDate::day() const {
-  std::int64_t local = unix_seconds + zone_minutes * 60;
+  std::int64_t local = unix_seconds + std::int64_t{zone_minutes} * 60;
   return static_cast<std::int32_t>(local / kDaySeconds - (local % kDaySeconds < 0 ? 1 : 0));
 }
 

@@ -29,7 +29,7 @@ namespace dormouse::mime {
 namespace {
 
 // limits.h derives 1 MiB for what encode_structure() writes; twice that is certainly not ours.
-constexpr std::size_t kEncodedBytesMax = 2 * 1024 * 1024;
+constexpr std::size_t kEncodedBytesMax = std::size_t{2} * 1024 * 1024;
 // No file is longer; keeps sums of offsets from overflowing.
 constexpr std::uint64_t kOffsetMax = std::uint64_t{1} << 60;
 

@@ -84,13 +84,14 @@ std::optional<DateTime> parse_date_time(std::string_view text) {
   if (zone > kZoneMinutesMax) return std::nullopt;
   if (west) zone = -zone;
   DateTime time;
-  time.unix_seconds = *day_number * kDaySeconds + hour * 3600 + minute * 60 + second - zone * 60;
+  time.unix_seconds =
+      *day_number * kDaySeconds + (std::int64_t{hour} * 60 + minute - zone) * 60 + second;
   time.zone_minutes = static_cast<std::int16_t>(zone);
   return time;
 }
 
 DayNumber day_of(DateTime time) {
-  std::int64_t local = time.unix_seconds + time.zone_minutes * 60;
+  std::int64_t local = time.unix_seconds + std::int64_t{time.zone_minutes} * 60;
   std::int64_t day = local / kDaySeconds - (local % kDaySeconds < 0 ? 1 : 0);
   return static_cast<DayNumber>(day);
 }
@@ -104,7 +105,7 @@ void format_date_time(std::string& out, DateTime time) {
   if (zone < -kZoneMinutesMax || zone > kZoneMinutesMax) zone = 0;
   if (local > kLast - kDaySeconds) local = kLast - kDaySeconds;
   if (local < kFirst + kDaySeconds) local = kFirst + kDaySeconds;
-  local += zone * 60;
+  local += std::int64_t{zone} * 60;
   DayNumber day = day_of({local, 0});
   auto second = local - day * kDaySeconds;
   std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
