@@ -404,7 +404,7 @@ Result<Settings> parse_settings(std::string_view text, const std::string& file,
   return Reader(file, folder).read(text);
 }
 
-Result<Settings> load_settings(const std::string& file) {
+Result<Settings> read_settings(const std::string& file) {
   io::Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, file);
   std::string text(kSettingsBytesMax + 1, '\0');
@@ -420,12 +420,23 @@ Result<Settings> load_settings(const std::string& file) {
   std::error_code error;
   auto absolute = std::filesystem::absolute(file, error);
   if (error) return fail_errno(error.value(), file);
-  auto settings = parse_settings(text, file, absolute.parent_path().string());
+  return parse_settings(text, file, absolute.parent_path().string());
+}
+
+Result<Settings> load_settings(const std::string& file) {
+  auto settings = read_settings(file);
   if (!settings) return settings;
   if (auto checked = check_named_files(*settings); !checked) {
     return std::unexpected(checked.error());
   }
   return settings;
+}
+
+void fill_default_user(Settings& settings, bool privileged) {
+  auto* auth = settings.wire.mutable_auth();
+  if (privileged || auth->default_uid() != 0) return;
+  auth->set_default_uid(geteuid());
+  auth->set_default_gid(getegid());
 }
 
 }  // namespace dormouse::master

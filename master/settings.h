@@ -68,11 +68,20 @@ struct Settings {
 Result<Settings> parse_settings(std::string_view text, const std::string& file,
                                 const std::string& folder);
 
+// Reads the file alone, for what has no business with the keys that it names.
+Result<Settings> read_settings(const std::string& file);
+
+// Without root there is one user whom our files can belong to: the default where none is set.
+void fill_default_user(Settings& settings, bool privileged);
+
 // Reads the file and checks the files it names: certificates with their keys, the passwd-file.
 Result<Settings> load_settings(const std::string& file);
 
 // The files alone (settings_files.cc): kInvalid with all complaints.
 Result<> check_named_files(const Settings& settings);
+
+// Whether a new value of the key takes effect only at the server's next start.
+bool needs_restart(std::string_view key);
 
 // What `config defaults` prints: a settings file with every key, its default and its meaning.
 std::string default_settings_text();

@@ -13,6 +13,8 @@ constexpr uint64_t kSecond = 1000;
 constexpr uint64_t kMinute = 60 * kSecond;
 constexpr uint64_t kHour = 60 * kMinute;
 constexpr uint64_t kDay = 24 * kHour;
+// The den's timer wheel spans 1023 ticks of a second; no NAT keeps a silent connection for longer.
+constexpr uint64_t kKeepaliveMax = 15 * kMinute;
 constexpr uint64_t kKiB = 1024;
 constexpr uint64_t kMiB = 1024 * kKiB;
 constexpr uint64_t kPathMax = 4095;  // PATH_MAX without its end
@@ -147,10 +149,12 @@ constexpr std::array kSchema = {
     SettingKey{"auth.default_home", Type::kPath, "\"/srv/mail/%u\"", 1, kPathMax, "", "",
                "auth.default_home", "The home where the passwd-file gives none; %u is the user.",
                [](Settings& s, const V& v) { s.wire.mutable_auth()->set_default_home(v.text); }},
-    SettingKey{"auth.default_scheme", Type::kChoice, "\"SHA512-CRYPT\"", 0, 0, "",
-               "PLAIN SHA512-CRYPT BLF-CRYPT YESCRYPT ARGON2ID SCRAM-SHA-256",
-               "auth.default_scheme", "The scheme of a hash without {SCHEME}.",
-               [](Settings& s, const V& v) { s.wire.mutable_auth()->set_default_scheme(v.text); }},
+    SettingKey{
+        "auth.default_scheme", Type::kChoice, "\"CRYPT\"", 0, 0, "",
+        "PLAIN CRYPT SHA512-CRYPT SHA256-CRYPT MD5-CRYPT BLF-CRYPT YESCRYPT ARGON2ID ARGON2I "
+        "SCRAM-SHA-256",
+        "auth.default_scheme", "The scheme of a hash without {SCHEME}.",
+        [](Settings& s, const V& v) { s.wire.mutable_auth()->set_default_scheme(v.text); }},
 
     SettingKey{"den.sessions", Type::kCount, "10000", 1, 4'000'000, "", "", "den.shards",
                "Connections held, awake and parked together. Decides the number of shards.",
@@ -169,7 +173,7 @@ constexpr std::array kSchema = {
     SettingKey{"den.park_quiet", Type::kDuration, "\"30s\"", 0, kDay, "ms", "",
                "worker.park_quiet_ms", "The same for a session that is not in IDLE.",
                [](Settings& s, const V& v) { s.wire.mutable_worker()->set_park_quiet_ms(u32(v)); }},
-    SettingKey{"den.keepalive", Type::kDuration, "\"2min\"", kSecond, kDay, "ms", "",
+    SettingKey{"den.keepalive", Type::kDuration, "\"2min\"", kSecond, kKeepaliveMax, "ms", "",
                "den.keepalive_ms", "Between two \"* OK Still here\" of an idle session.",
                [](Settings& s, const V& v) { s.wire.mutable_den()->set_keepalive_ms(u32(v)); }},
     SettingKey{
@@ -240,6 +244,17 @@ constexpr std::array kSchema = {
 
 std::span<const SettingKey> settings_schema() { return kSchema; }
 std::span<const SettingSection> settings_sections() { return kSections; }
+
+// What is made once and lent to roles, and whom they run as.
+bool needs_restart(std::string_view key) {
+  constexpr std::array kKeys = {
+      std::string_view("den.sessions"),    std::string_view("den.sockets_per_shard"),
+      std::string_view("login.processes"), std::string_view("den.slab_bytes_per_session"),
+      std::string_view("watch.backend"),   std::string_view("server.base_dir"),
+      std::string_view("server.mail_root")};
+  return key.starts_with("listen.") || (key.starts_with("server.") && key.ends_with("_user")) ||
+         std::ranges::find(kKeys, key) != kKeys.end();
+}
 
 const SettingKey* find_setting(std::string_view name) {
   auto found = std::ranges::find(kSchema, name, &SettingKey::name);

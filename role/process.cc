@@ -1,5 +1,6 @@
 #include "role/process.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,7 +17,6 @@
 namespace dormouse::role {
 namespace {
 
-constexpr int kControlFd = 3;
 // A view's piece: with its envelope well below io::kMaxMessageBytes.
 constexpr size_t kViewPieceBytes = 32 * 1024;
 // After its last word a role has this long to join its coroutines; then SIGALRM ends it. Well below
@@ -88,6 +88,7 @@ std::string_view role_name(wire::Role role) {
 
 struct Process::Impl {
   io::Channel control;
+  io::Fd inherited;
   wire::MasterToRole::Start start;
   wire::Settings settings;
   std::vector<Resource> resources;
@@ -128,7 +129,12 @@ void Process::Impl::read_to_go() {
       set_log_level(log_level_from(settings.log_level()));
     } else if (received->message.has_resource()) {
       resources.push_back({received->message.resource(), take_fds(*received)});
+      if (resources.back().message.kind() == wire::MasterToRole::Resource::SHARD_RING &&
+          inherited) {
+        resources.back().fds.push_back(std::move(inherited));
+      }
     } else if (received->message.has_go()) {
+      inherited.reset();
       if (start.role() != wire::ROLE_UNKNOWN) return;
       give_up("Go before Start", Error{ErrorKind::kInvalid, "the master speaks out of turn", 0});
     }
@@ -265,7 +271,9 @@ io::Task<int> Process::Impl::live() {
 
 Process::Process() : impl_(std::make_unique<Impl>()) {
   // Whatever else the master may have left open is not ours.
-  ::close_range(kControlFd + 1, ~0U, 0);
+  ::close_range(kInheritedRingFd + 1, ~0U, 0);
+  if (::fcntl(kInheritedRingFd, F_SETFD, FD_CLOEXEC) == 0)
+    impl_->inherited = io::Fd(kInheritedRingFd);
   impl_->control = io::Channel(io::Fd(kControlFd));
   impl_->signals = take_signals();
   impl_->read_to_go();

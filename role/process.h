@@ -48,8 +48,12 @@ struct Link {
 
 struct Resource {
   wire::MasterToRole::Resource message;
-  std::vector<io::Fd> fds;
+  std::vector<io::Fd> fds;  // that of a SHARD_RING too, which comes by inheritance
 };
+
+// What a role is started with, beside standard error.
+inline constexpr int kControlFd = 3;
+inline constexpr int kInheritedRingFd = 4;  // a den's ring; else closed
 
 // What a role does on each occasion. Called on the loop's thread, never nested; long work is
 // spawned into process.scope().

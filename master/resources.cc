@@ -1,0 +1,203 @@
+#include "master/resources.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "master/change_group.h"
+
+namespace dormouse::master {
+namespace {
+
+using Kind = wire::MasterToRole::Resource;
+
+// CPUs we may run on, as login processes.
+uint32_t usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  int count = CPU_COUNT(&set);
+  return count > 0 ? uint32_t(count) : 1;
+}
+
+Result<io::Secret> random_secret(size_t bytes) {
+  std::string secret(bytes, '\0');
+  // At most 256 bytes are never cut short once the pool is ready.
+  if (::getrandom(secret.data(), bytes, 0) != ssize_t(bytes)) return fail_errno(errno, "getrandom");
+  return io::Secret(std::move(secret));
+}
+
+// The root directory of sandboxed roles: empty, ours, writable by nobody else.
+Result<std::string> make_empty_directory(const Settings& settings) {
+  std::string path = settings.base_dir + "/empty";
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return fail_errno(error.value(), fmt::format("server.base_dir: {}", path));
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0) return fail_errno(errno, path);
+  if (info.st_uid != geteuid() || !std::filesystem::is_empty(path, error)) {
+    return fail(ErrorKind::kDenied,
+                fmt::format("{} must be empty and belong to the server's user", path));
+  }
+  if (chmod(path.c_str(), 0555) != 0) return fail_errno(errno, path);
+  return path;
+}
+
+Introduction resource(Kind::Kind kind, const std::string& name, std::string_view data, int fd) {
+  Introduction made;
+  auto* message = made.message.mutable_resource();
+  message->set_kind(kind);
+  message->set_name(name);
+  message->set_data(data.data(), data.size());
+  // Duplicated: the one here stays for the next process of this role.
+  if (fd >= 0) made.fd = io::Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return made;
+}
+
+Result<> make_change_resources(const Settings& settings, Resources& resources) {
+  const std::string& backend = settings.wire.watch().backend();
+  if (backend != "auto" && backend != "fanotify") return {};
+  auto group = make_change_group(settings.mail_root);
+  if (group) {
+    resources.change_group = std::move(*group);
+    return {};
+  }
+  if (backend == "fanotify") {
+    return fail(group.error().kind, "watch.backend = \"fanotify\": " + group.error().message);
+  }
+  resources.no_change_group = group.error().message;
+  return {};
+}
+
+}  // namespace
+
+Result<> complete_settings(Settings& settings, bool privileged, uint64_t open_files) {
+  auto* den = settings.wire.mutable_den();
+  auto plan = plan_shards(settings.sessions, den->sockets_per_shard(), open_files);
+  if (!plan) return std::unexpected(plan.error());
+  den->set_shards(plan->shards);
+  den->set_sockets_per_shard(plan->sockets_per_shard);
+  if (settings.wire.login().processes() == 0) {
+    settings.wire.mutable_login()->set_processes(usable_cpus());
+  }
+  fill_default_user(settings, privileged);
+  if (settings.server_name.empty()) {
+    char name[256] = {};
+    if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') {
+      settings.server_name = "localhost";
+    } else {
+      settings.server_name = name;
+    }
+  }
+  return {};
+}
+
+Result<std::vector<CertificateResource>> load_certificates(const Settings& settings) {
+  std::vector<CertificateResource> certificates;
+  for (const CertificateFiles& files : settings.certificates) {
+    auto loaded = tls::Certificate::load(files.certificate, files.key);
+    if (!loaded) return std::unexpected(loaded.error());
+    auto add = [&](const std::string& name) {
+      certificates.push_back(
+          {.name = name, .pem = io::Secret(loaded->chain_pem + "\n" + loaded->key_pem)});
+    };
+    if (files.names.empty()) add("");
+    for (const std::string& name : files.names) add(name);
+  }
+  return certificates;
+}
+
+Result<Resources> make_resources(Settings& settings, bool privileged, uint64_t open_files) {
+  Resources resources;
+  resources.privileged = privileged;
+  if (auto done = complete_settings(settings, privileged, open_files); !done) {
+    return std::unexpected(done.error());
+  }
+  auto empty = make_empty_directory(settings);
+  if (!empty) return std::unexpected(empty.error());
+  resources.empty_directory = *empty;
+  auto listeners = open_listeners(settings);
+  if (!listeners) return std::unexpected(listeners.error());
+  resources.listeners = std::move(*listeners);
+  const auto& den = settings.wire.den();
+  auto shards = make_shards({.shards = den.shards(), .sockets_per_shard = den.sockets_per_shard()},
+                            den.slab_bytes_per_session());
+  if (!shards) return std::unexpected(shards.error());
+  resources.shards = std::move(*shards);
+  if (auto done = make_change_resources(settings, resources); !done) {
+    return std::unexpected(done.error());
+  }
+  auto epochs = make_shared_memory("dormouse-epochs", 0);
+  if (!epochs) return std::unexpected(epochs.error());
+  resources.epochs = std::move(*epochs);
+  auto ticket_key = random_secret(tls::TicketKey::kBytes);
+  auto cookie_key = random_secret(kCookieKeyBytes);
+  if (!ticket_key || !cookie_key) return fail(ErrorKind::kSystem, "no random bytes");
+  resources.ticket_key = std::move(*ticket_key);
+  resources.cookie_key = std::move(*cookie_key);
+  auto certificates = load_certificates(settings);
+  if (!certificates) return std::unexpected(certificates.error());
+  resources.certificates = std::move(*certificates);
+  return resources;
+}
+
+Result<std::vector<Introduction>> reloaded_resources_for(const Resources& resources,
+                                                         const Settings& settings,
+                                                         wire::Role role) {
+  std::vector<Introduction> all;
+  if (role == wire::LOGIN) {
+    for (const CertificateResource& certificate : resources.certificates) {
+      all.push_back(resource(Kind::CERTIFICATE, certificate.name, certificate.pem.view(), -1));
+    }
+  } else if (role == wire::AUTH) {
+    const std::string& path = settings.wire.auth().passwd_file();
+    io::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return fail_errno(errno, path);
+    all.push_back(resource(Kind::PASSWD_FILE, path, "", -1));
+    all.back().fd = std::move(file);
+  }
+  return all;
+}
+
+Result<std::vector<Introduction>> resources_for(const Resources& resources,
+                                                const Settings& settings, wire::Role role,
+                                                uint32_t index) {
+  auto all = reloaded_resources_for(resources, settings, role);
+  if (!all) return all;
+  switch (role) {
+    case wire::LOGIN:
+      for (const Listener& listener : resources.listeners) {
+        all->push_back(resource(Kind::LISTENER, listener.name, "", listener.fd.get()));
+      }
+      break;
+    case wire::DEN: {
+      DORMOUSE_CHECK(index < resources.shards.size(), "a den has a shard");
+      const Shard& shard = resources.shards[index];
+      std::string_view params(reinterpret_cast<const char*>(&shard.params), sizeof shard.params);
+      all->push_back(resource(Kind::SHARD_RING, "", params, -1));
+      all->push_back(resource(Kind::SHARD_SLAB, "", "", shard.slab.get()));
+      break;
+    }
+    case wire::TRACKER:
+      all->push_back(resource(Kind::EPOCHS, "", "", resources.epochs.get()));
+      break;
+    case wire::WATCH:
+      if (resources.change_group) {
+        all->push_back(resource(Kind::FANOTIFY, "", "", resources.change_group.get()));
+      } else if (!resources.no_change_group.empty()) {
+        all->push_back(resource(Kind::FANOTIFY, "", resources.no_change_group, -1));
+      }
+      break;
+    default:
+      break;
+  }
+  return all;
+}
+
+}  // namespace dormouse::master
