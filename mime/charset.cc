@@ -138,7 +138,9 @@ bool take_encoded_word(std::string_view& text, EncodedWord& word) {
 
 std::string decode_header(std::string_view value) {
   std::u16string units;
-  CharsetDecoder raw("utf-8");
+  // Raw 8-bit bytes: what is not UTF-8 was written by an old mailer, and most of them meant this.
+  const bool raw_utf8 = convert_to_utf8("utf-8", value).has_value();
+  CharsetDecoder raw(raw_utf8 ? "utf-8" : "windows-1252");
   // Bytes of neighbouring words of one charset are converted together: some mailers cut characters.
   std::string pending;
   std::string pending_charset;

@@ -34,7 +34,8 @@ class CharsetDecoder {
 };
 
 // A header value with its encoded words decoded, as UTF-8. Words that cannot be decoded stay as
-// they are; raw 8-bit bytes are taken for UTF-8, U+FFFD where they are not.
+// they are; raw 8-bit bytes are taken for UTF-8, or where that cannot be for
+// windows-1252.
 std::string decode_header(std::string_view value);
 
 }  // namespace dormouse::mime
