@@ -35,8 +35,15 @@ io::Task<void> LoginLink::serve() {
   while (going) {
     if (outbox_.crowded()) going = co_await outbox_.wait_for_room();
     if (!going) break;
-    auto received = co_await wire::receive<wire::LoginToAuth>(loop_, channel_);
-    going = received ? handle(received->message) : std::unexpected(received.error());
+    Result<io::Message> raw = co_await channel_.receive(loop_);
+    if (!raw) {
+      going = std::unexpected(raw.error());
+      break;
+    }
+    wire::LoginToAuth message;
+    going = wire::parse(raw->bytes, message);
+    io::wipe(raw->bytes);  // a password may be in it
+    if (going) going = handle(message);
   }
   const ErrorKind kind = going.error().kind;
   if (kind == ErrorKind::kInvalid) {

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "io/secret.h"
+
 namespace dormouse::wire {
 namespace {
 
@@ -24,7 +26,10 @@ bool Outbox::push(const google::protobuf::MessageLite& message, io::Fd fd) {
   Item item{serialize(message), std::move(fd)};
   if (waiting_.empty()) {
     Result<> sent = try_send(item);
-    if (sent) return true;
+    if (sent) {
+      io::wipe(item.bytes);
+      return true;
+    }
     if (sent.error().kind != ErrorKind::kUnavailable && sent.error().errno_value != ETOOMANYREFS) {
       broken_ = true;
       return false;
@@ -50,6 +55,7 @@ io::Task<void> Outbox::run() {
     }
     Result<> sent = try_send(waiting_.front());
     if (sent) {
+      io::wipe(waiting_.front().bytes);
       waiting_.pop_front();
       if (!crowded()) room_.set();
     } else if (sent.error().kind == ErrorKind::kUnavailable) {

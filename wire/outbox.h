@@ -1,6 +1,7 @@
 #pragma once
 // Outbox: what one peer has yet to be sent, so that a peer that does not read holds up nobody else.
-// push() sends at once while the channel has room and keeps the rest, in order, for run(). The
+// push() sends at once while the channel has room and keeps the rest, in order, for run(). What was
+// sent is wiped, since it may be a password or a cookie. The
 // owner stops taking requests from a peer whose outbox is crowded, which bounds the answers it
 // holds.
 
