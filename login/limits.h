@@ -1,0 +1,51 @@
+#pragma once
+// Bounds of login: what a stranger may cost. Those an operator tunes are settings.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "imap/syntax/command_reader.h"
+#include "io/channel.h"
+#include "tls/record.h"
+
+namespace dormouse::login {
+
+// Commands before authentication. A client sends CAPABILITY, ID, STARTTLS and LOGIN, and the same
+// again for each attempt.
+inline constexpr unsigned kCommandsMax = 100;
+// Of them, ones that are no IMAP: browsers and scanners do not get further.
+inline constexpr unsigned kBadCommandsMax = 10;
+// What one recv() takes: a TLS record and its header, about; one buffer for all connections.
+inline constexpr size_t kReceiveBytes = 16 * 1024;
+// A buffer that has become empty is given back if it is larger: idle strangers keep this much.
+inline constexpr size_t kKeepBytes = 512;
+// The longest pause before an answer, per connection and per address: beyond it, a client believes
+// that the server is gone.
+inline constexpr uint32_t kDelayMsMax = 15'000;
+// Failures of an address that delay nobody else there: behind one NAT address sit many clients, and
+// one of them has an old password.
+inline constexpr uint32_t kFreeFailures = 10;
+// An address's failures count half after this time.
+inline constexpr uint64_t kFailureHalfLifeMs = 5 * 60 * 1000;
+// Addresses remembered, about 120 bytes each: 8 MiB. Beyond it, the longest quiet one is forgotten.
+inline constexpr size_t kPenaltyEntriesMax = 64 * 1024;
+// How long auth may take for one answer: its queue is bounded to some seconds, the tracker's
+// restart to ten.
+inline constexpr uint64_t kAuthAnswerMs = 30'000;
+// How long the dens together may refuse a session for want of room in their channels.
+inline constexpr uint64_t kHandoverMs = 5'000;
+// Messages to an auth process that does not read.
+inline constexpr size_t kAuthMessagesMax = 16 * 1024;
+// LoginToDen.Handover.client_id (wire/login_den.proto).
+inline constexpr size_t kClientIdBytesMax = 256;
+// Connections taken from a listener before others get their turn.
+inline constexpr unsigned kAcceptBatch = 64;
+// Waiting connections to look through for one that can be dropped for a newer one.
+inline constexpr unsigned kEvictScanMax = 64;
+
+// What is handed over with a session: less than a record that was incomplete before the last
+// receive, and that receive. With the rest of the message it fits io::kMaxMessageBytes.
+inline constexpr size_t kPendingBytesMax = tls::kRecordBytesMax + kReceiveBytes;
+static_assert(kPendingBytesMax + 2048 <= io::kMaxMessageBytes);
+
+}  // namespace dormouse::login

@@ -1,0 +1,66 @@
+#pragma once
+// LoginServer: the role object of login. It takes connections from the listeners, bounds them (in
+// all, per address, in time), and keeps what they share.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "io/fd.h"
+#include "login/connection.h"
+#include "login/peer_address.h"
+#include "login/services.h"
+#include "role/process.h"
+
+namespace dormouse::login {
+
+class LoginServer final : public role::Role {
+ public:
+  // Listeners and certificates are taken from the process. The error names what is missing.
+  static Result<std::unique_ptr<LoginServer>> create(role::Process& process);
+
+  Result<> start() override;
+  void link(role::Link link) override;
+  void reload() override;
+  void drain(uint32_t grace_ms, const std::string& text) override;
+  std::string view() override;
+
+ private:
+  struct Listener {
+    io::Fd socket;
+    uint16_t port = 0;
+    bool implicit_tls = false;
+  };
+  struct Open {
+    Connection* connection = nullptr;  // in the frame of serve()
+    io::Scope* scope = nullptr;
+    std::string last_word;  // the BYE, when it is cancelled
+  };
+
+  LoginServer(role::Process& process, tls::RecordCrypto crypto);
+  Result<> take_listeners();
+  Result<> take_certificates();
+  io::Task<void> accept_everywhere();
+  io::Task<void> accept_all(const Listener* listener);
+  // False: nothing more to be taken now.
+  bool accept_one(const Listener& listener, int& error);
+  bool admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls);
+  void make_room();
+  io::Task<void> serve(io::Fd socket, PeerAddress peer, uint16_t local_port, bool implicit_tls);
+  void close(uint64_t serial, std::string last_word);
+  io::Task<void> finish_drain();
+
+  role::Process& process_;
+  Services services_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  io::Scope* accepting_ = nullptr;  // in the frame of accept_everywhere()
+  std::map<uint64_t, Open> open_;   // by age
+  uint64_t next_serial_ = 1;
+  std::unordered_map<AddressKey, uint32_t, AddressKeyHash> per_address_;  // of open_
+  std::unique_ptr<io::Event> all_closed_;                                 // drain waits for it
+  bool draining_ = false;
+};
+
+}  // namespace dormouse::login
