@@ -89,6 +89,15 @@ void subscribe(benchmark::State& state) {
 }
 BENCHMARK(subscribe)->Arg(1000)->Arg(100'000)->Arg(500'000)->Unit(benchmark::kMillisecond);
 
+// One rebuild of the table: how long the process stands still for it.
+void rebuild(benchmark::State& state) {
+  auto table = table_of(uint32_t(state.range(0)));
+  std::vector<DirectoryKey> unused;
+  constexpr uint16_t kNoDen = 60'000;
+  for (auto _ : state) table->drop_den(kNoDen, unused);
+}
+BENCHMARK(rebuild)->Arg(100'000)->Arg(500'000)->Unit(benchmark::kMillisecond);
+
 // Real events: files created in 64 directories in turn, then read from the kernel and looked up.
 void from_the_kernel(benchmark::State& state) {
   namespace fs = std::filesystem;
