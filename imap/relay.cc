@@ -128,6 +128,13 @@ io::Task<Result<void>> Relay::refreshed(wire::WorkerToDen::Refreshed refreshed) 
   co_return co_await send(std::move(message));
 }
 
+io::Task<Result<void>> Relay::linger() {
+  while (true) {
+    auto received = co_await channel_.receive(loop_);
+    if (!received) co_return std::unexpected(received.error());
+  }
+}
+
 io::Task<Result<void>> Relay::bye() {
   wire::WorkerToDen message;
   message.mutable_bye();

@@ -58,6 +58,9 @@ class Relay {
 
   io::Task<Result<void>> refreshed(wire::WorkerToDen::Refreshed refreshed);
   io::Task<Result<void>> bye();
+  // After the last word: reads on until the den closes. A channel closed with something unread
+  // would tell the den of an error before it has read what we said (unix(7), ECONNRESET).
+  io::Task<Result<void>> linger();
   void close() { channel_.close(); }
 
  private:

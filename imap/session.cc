@@ -16,7 +16,8 @@ namespace {
 // Commands that make no sense, in a row: no client sends so many, and an attacker's parser
 // exercises end here.
 constexpr uint32_t kBadCommandsMax = 20;
-// The last words of a session that was cancelled may wait this long for room in the channel.
+// A den takes the last words, and closes its end, within one turn of its loop. Each of the two may
+// take this long before we go anyway.
 constexpr uint64_t kLastWordsMs = 2'000;
 
 ReaderLimits limits_of(const wire::Settings::Worker& settings) {
@@ -102,7 +103,7 @@ io::Task<void> Session::run() {
     out_.text() += "* BYE ";
     put_text(out_.text(), bye_text_);
     out_.text() += "\r\n";
-    lived = co_await io::shielded(kLastWordsMs, finish());
+    lived = co_await io::shielded(2 * kLastWordsMs, finish());
   }
   if (!lived && lived.error().kind != ErrorKind::kClosed) {
     role::log_info("session-ended",
@@ -113,7 +114,9 @@ io::Task<void> Session::run() {
 
 io::Task<Result<void>> Session::finish() {
   IMAP_CO_TRY(co_await out_.flush());
-  co_return co_await relay_.bye();
+  IMAP_CO_TRY(co_await relay_.bye());
+  [[maybe_unused]] auto ended = co_await io::with_timeout(kLastWordsMs, relay_.linger());
+  co_return Result<void>{};
 }
 
 io::Task<Result<void>> Session::live() {

@@ -1,34 +1,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "imap/test_den.h"
+#include "imap/test_script.h"
 
 namespace dormouse::imap {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr const char* kMail =
     "From: Ada <ada@example.org>\nTo: bob@example.org\nSubject: Hello\n"
     "Date: Mon, 7 Feb 1994 21:52:25 -0800\n\nBody of the mail\n";
-
-// Runs `script` with a Household; everything has ended when it returns.
-using Script = io::Task<void> (*)(Household*, io::Scope*);
-
-io::Task<int> run_script(Household* home, Script script) {
-  io::Scope scope(home->loop(), co_await io::current_scope());
-  co_await script(home, &scope);
-  home->over();
-  scope.cancel();
-  co_await scope.join();
-  co_return 0;
-}
-
-void play(Script script) {
-  Household home;
-  EXPECT_EQ(home.run(run_script(&home, script)), 0);
-}
 
 io::Task<void> login_to_logout(Household* home, io::Scope* scope) {
   Client& a = home->client(*scope, "a");

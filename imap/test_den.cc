@@ -1,6 +1,9 @@
 #include "imap/test_den.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include <fstream>
 
@@ -156,7 +159,8 @@ io::Task<void> Client::pump(uint64_t generation) {
     }
     handle(received->message);
     progress_.set();
-    if (state_ == State::kParked) {
+    if (bye_ && state_ == State::kAwake) state_ = State::kClosed;
+    if (state_ == State::kParked || state_ == State::kClosed) {
       channel_.close();
       co_return;
     }
@@ -254,6 +258,14 @@ io::Task<std::string> Client::command(std::string text) {
   std::string tag = fmt::format("{}{}", name_, ++tags_);
   send(tag + " " + text + "\r\n");
   co_return co_await take_until(tag + " ");
+}
+
+io::Task<void> Client::room() {
+  int queued = 1;
+  while (queued > 0 && state_ == State::kAwake) {
+    if (::ioctl(channel_.fd(), SIOCOUTQ, &queued) != 0) co_return;
+    if (auto rested = co_await home_.loop().sleep(1); !rested) co_return;
+  }
 }
 
 io::Task<bool> Client::parked() {

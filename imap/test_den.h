@@ -64,6 +64,8 @@ class Client {
   io::Task<std::string> take_until(std::string start);
   // send(tag + " " + command), then take_until(tag).
   io::Task<std::string> command(std::string text);
+  // Until the worker has taken what was sent: a den reads the client no faster.
+  io::Task<void> room();
   io::Task<bool> parked();  // waits for it
   io::Task<void> ended();   // waits for the end of the connection
 

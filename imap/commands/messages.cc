@@ -63,7 +63,7 @@ Answer run(Session& session, const Copy& arguments) {
   if (!copied) co_return refusal(copied.error());
   session.tell_others(*target);
   if (arguments.move) session.tell_others(box.mailbox);
-  bool some_gone = copied->from_uids.size() < messages.size();
+  bool some_gone = copied->from_uids.size() < uids->count();
   if (copied->from_uids.empty()) co_return no("[EXPUNGEISSUED] The messages are gone.");
   std::string code = "[";
   put_copyuid(code, copied->uid_validity, to_set(copied->from_uids), to_set(copied->to_uids));
@@ -151,7 +151,8 @@ Answer run(Session& session, const Store& arguments) {
     UidSet named = arguments.uid ? outcome.modified : box.view.sequences(outcome.modified);
     co_return ok(fmt::format("[MODIFIED {}] Conditional store failed for some.", named.format()));
   }
-  if (outcome.missing && !arguments.uid) {
+  bool missing = outcome.missing || !box.view.unreported().intersect(*uids).empty();
+  if (missing && !arguments.uid) {
     co_return no("[EXPUNGEISSUED] Some messages were gone; the others are done.");
   }
   co_return ok("Store completed.");

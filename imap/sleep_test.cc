@@ -1,0 +1,223 @@
+// A session that sleeps and wakes at any time sees exactly what one sees that never slept.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "imap/test_mirror.h"
+#include "imap/test_script.h"
+
+namespace dormouse::imap {
+namespace {
+
+constexpr int kSteps = 60;
+const char* const kFlagNames[] = {"\\Seen",     "\\Flagged",  "\\Deleted",
+                                  "\\Answered", "$Forwarded", "Junk"};
+
+// One client, and what it believes.
+struct Watcher {
+  Client* client = nullptr;
+  Mirror mirror;
+  bool idle = false;
+  int idles = 0;
+  bool sleeps = false;
+};
+
+struct Random {
+  explicit Random(unsigned seed) : engine(seed) {}
+  unsigned below(unsigned bound) {
+    return std::uniform_int_distribution<unsigned>(0, bound - 1)(engine);
+  }
+  std::mt19937 engine;
+};
+
+io::Task<void> say(Watcher* watcher, std::string command) {
+  std::string reply = co_await watcher->client->command(std::move(command));
+  watcher->mirror.take(reply);
+}
+
+io::Task<void> begin_idle(Watcher* watcher) {
+  watcher->client->send(fmt::format("idle{} IDLE\r\n", ++watcher->idles));
+  std::string reply = co_await watcher->client->take_until("+ ");
+  watcher->mirror.take(reply);
+  watcher->idle = true;
+}
+
+io::Task<void> end_idle(Watcher* watcher) {
+  watcher->client->send("DONE\r\n");
+  std::string reply = co_await watcher->client->take_until(fmt::format("idle{} ", watcher->idles));
+  watcher->mirror.take(reply);
+  watcher->idle = false;
+}
+
+// What the watcher believes against what a FETCH says.
+io::Task<void> check(Watcher* watcher) {
+  if (watcher->idle) co_await end_idle(watcher);
+  co_await say(watcher, "NOOP");
+  std::vector<Mirror::Entry> believed = watcher->mirror.entries();
+  if (!believed.empty()) co_await say(watcher, "FETCH 1:* (UID FLAGS)");
+  const auto& now = watcher->mirror.entries();
+  EXPECT_EQ(now.size(), believed.size());
+  for (size_t i = 0; i < std::min(now.size(), believed.size()); ++i) {
+    EXPECT_TRUE(now[i].uid && now[i].flags);
+    if (believed[i].uid) EXPECT_EQ(*believed[i].uid, *now[i].uid);
+    if (believed[i].flags) EXPECT_EQ(*believed[i].flags, *now[i].flags) << "UID " << *now[i].uid;
+  }
+  EXPECT_TRUE(watcher->mirror.complaints().empty()) << watcher->mirror.complaints().front();
+}
+
+// Another session, or another process, changes something.
+io::Task<void> change(Household* home, Watcher* writer, Random* random) {
+  size_t count = writer->mirror.entries().size();
+  unsigned what = random->below(6);
+  if (what == 0 || count == 0) {
+    home->deliver("INBOX", fmt::format("Subject: {}\n\nx\n", random->below(1000)));
+    co_await say(writer, "NOOP");
+  } else if (what <= 3) {
+    const char* flag = kFlagNames[random->below(std::size(kFlagNames))];
+    co_await say(writer, fmt::format("STORE {} {}FLAGS ({})", 1 + random->below(unsigned(count)),
+                                     random->below(3) == 0 ? "-" : "+", flag));
+  } else if (what == 4) {
+    co_await say(writer, "EXPUNGE");
+  } else {
+    auto inbox = home->elsewhere().open_mailbox("INBOX");
+    EXPECT_TRUE(inbox);
+    auto synced = inbox->sync();
+    auto uids = inbox->uids();
+    EXPECT_TRUE(synced && uids);
+    if (uids && !uids->empty()) {
+      uint32_t uid = (*uids)[random->below(unsigned(uids->size()))];
+      auto gone = inbox->expunge(std::span(&uid, 1));
+      EXPECT_TRUE(gone);
+    }
+    co_await say(writer, "NOOP");
+  }
+}
+
+// The watcher does something of its own; the sleeper also sleeps, or is told of changes.
+io::Task<void> act(Watcher* watcher, Random* random) {
+  if (watcher->sleeps && random->below(2) == 0) {
+    bool parked = co_await watcher->client->parked();
+    EXPECT_TRUE(parked);
+    if (random->below(4) != 0) co_await watcher->client->refresh();
+    co_return;
+  }
+  if (watcher->idle) {
+    if (random->below(4) == 0) co_await end_idle(watcher);
+    co_return;
+  }
+  size_t count = watcher->mirror.entries().size();
+  switch (random->below(count == 0 ? 2 : 7)) {
+    case 0:
+      co_await say(watcher, "NOOP");
+      break;
+    case 1:
+      co_await begin_idle(watcher);
+      break;
+    case 2:
+      co_await say(watcher,
+                   fmt::format("FETCH {} (UID FLAGS)", 1 + random->below(unsigned(count))));
+      break;
+    case 3:
+      co_await say(watcher,
+                   fmt::format("STORE {} +FLAGS (\\Draft)", 1 + random->below(unsigned(count))));
+      break;
+    case 4:
+      co_await say(watcher, "UID SEARCH ALL");
+      break;
+    default:
+      co_await begin_idle(watcher);
+  }
+}
+
+io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) {
+  home->host().settings.set_park_after_ms(1);
+  home->host().settings.set_park_quiet_ms(1);
+  Random random(seed);
+  Watcher writer;
+  Watcher awake;
+  Watcher sleeper;
+  sleeper.sleeps = true;
+  const char* names[] = {"w", "a", "s"};
+  Watcher* all[] = {&writer, &awake, &sleeper};
+  for (int i = 0; i < 3; ++i) {
+    all[i]->client = &home->client(*scope, names[i]);
+    all[i]->client->accept_parks = all[i]->sleeps;
+    all[i]->client->log_in();
+    co_await all[i]->client->take_until("l0 ");
+    co_await say(all[i], "SELECT INBOX");
+  }
+  for (int step = 0; step < kSteps; ++step) {
+    co_await change(home, &writer, &random);
+    co_await act(&sleeper, &random);
+    co_await act(&awake, &random);
+    if (step % 10 == 9) {
+      co_await check(&sleeper);
+      co_await check(&awake);
+    }
+    if (::testing::Test::HasFailure()) {
+      ADD_FAILURE() << "seed " << seed << " step " << step << "\n--- sleeper\n"
+                    << sleeper.client->transcript();
+      break;
+    }
+  }
+  EXPECT_GT(home->host().counters.parks, 0u);
+}
+
+class Sleep : public ::testing::TestWithParam<unsigned> {};
+
+io::Task<int> run_seed(Household* home, unsigned seed) {
+  io::Scope scope(home->loop(), co_await io::current_scope());
+  co_await sleep_and_wake(home, &scope, seed);
+  home->over();
+  scope.cancel();
+  co_await scope.join();
+  co_return 0;
+}
+
+TEST_P(Sleep, sees_what_an_awake_session_sees) {
+  Household home;
+  EXPECT_EQ(home.run(run_seed(&home, GetParam())), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Sleep, ::testing::Range(1u, 9u));
+
+// --- QRESYNC against a model: what the client knew, plus what it was told, is the mailbox.
+
+io::Task<void> resynchronize(Household* home, io::Scope* scope) {
+  home->host().settings.set_park_quiet_ms(600'000);
+  Random random(4711);
+  Watcher writer;
+  Watcher reader;
+  writer.client = &home->client(*scope, "w");
+  reader.client = &home->client(*scope, "r");
+  for (Watcher* watcher : {&writer, &reader}) {
+    watcher->client->log_in();
+    co_await watcher->client->take_until("l0 ");
+  }
+  co_await say(&writer, "SELECT INBOX");
+  co_await say(&reader, "ENABLE QRESYNC");
+  for (int round = 0; round < 40; ++round) {
+    for (unsigned i = random.below(8); i > 0; --i) co_await change(home, &writer, &random);
+    uint64_t mod_seq = reader.mirror.highest_mod_seq();
+    reader.mirror.clear_view();
+    co_await say(&reader, mod_seq == 0 ? std::string("SELECT INBOX")
+                                       : fmt::format("SELECT INBOX (QRESYNC ({} {}))",
+                                                     reader.mirror.uid_validity(), mod_seq));
+    auto told = reader.mirror.known();
+    Mirror truth;
+    std::string all = co_await reader.client->command("UID FETCH 1:* (FLAGS)");
+    truth.take(fmt::format("* {} EXISTS\r\n", reader.mirror.entries().size()) + all);
+    if (mod_seq != 0) EXPECT_EQ(told, truth.known()) << "round " << round;
+    reader.mirror.take(all);
+    // The mod-sequence of the SELECT is what the mailbox was at; go on from there.
+    co_await say(&reader, "UNSELECT");
+    if (::testing::Test::HasFailure()) break;
+  }
+}
+
+TEST(Qresync, tells_exactly_what_changed) { play(resynchronize); }
+
+}  // namespace
+}  // namespace dormouse::imap
