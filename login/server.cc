@@ -57,6 +57,8 @@ Result<> LoginServer::take_listeners() {
 
 Result<> LoginServer::take_certificates() {
   auto resources = process_.take_resources(MasterToRole::Resource::CERTIFICATE);
+  // At a reload that brings none, those of before stay.
+  if (resources.empty() && services_.transport.context) return {};
   auto context = make_context(std::move(resources), process_.settings().tls(),
                               process_.start_message().secret());
   if (!context) return std::unexpected(context.error());
