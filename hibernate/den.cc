@@ -72,9 +72,9 @@ bool Den::publish(uint32_t slot, const RecordParts& parts) {
   return true;
 }
 
-void Den::mark_sending(uint32_t slot) {
+void Den::mark_sending(uint32_t slot, bool sending) {
   auto block = slab_.block(slot);
-  if (!block.empty()) RecordView::trusted(block).set_flag(kFlagSending, true);
+  if (!block.empty()) RecordView::trusted(block).set_flag(kFlagSending, sending);
 }
 
 void Den::awoken(uint32_t slot) {

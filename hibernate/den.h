@@ -86,7 +86,8 @@ class Den final : public role::Role, public io::SocketEvents {
   bool watched(uint32_t slot) const;
   // Makes `parts` the slot's record. False: a part is over its bound, or the slab is full.
   bool publish(uint32_t slot, const RecordParts& parts);
-  void mark_sending(uint32_t slot);
+  // Between these two a den that dies leaves a record that cannot be continued.
+  void mark_sending(uint32_t slot, bool sending);
   void awoken(uint32_t slot);  // a worker has the session: the record goes
   void finish(uint32_t slot, SessionEnd end);
 

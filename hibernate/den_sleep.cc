@@ -160,7 +160,7 @@ void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
     if (then_close) release_parked(slot);
     return;
   }
-  mark_sending(slot);
+  mark_sending(slot, true);
   auto& out = outgoing_[slot];
   out = Outgoing{std::make_shared<tls::Bytes>(std::move(bytes)), 0, then_close, false};
   table_->send(slot, *out.bytes);

@@ -250,7 +250,7 @@ io::Task<bool> Session::downlink_data(const std::string& data) {
   if (purpose_ == wire::DenToWorker::REFRESH) {
     collected_ += data;
     if (collected_.size() <= kRefreshBytesMax) co_return true;
-    if (!streaming_) den_.mark_sending(slot_);
+    if (!streaming_) den_.mark_sending(slot_, true);
     streaming_ = true;
     if (!stream_.put(collected_, queued_)) co_return false;
     collected_.clear();
@@ -442,6 +442,10 @@ void Session::sent(int32_t result) {
     } else {
       flying_.reset();
       pump();
+      // The den's own answers are out; what the record says is exact again.
+      if (!flying_ && purpose_ == wire::DenToWorker::INPUT && !heard_) {
+        den_.mark_sending(slot_, false);
+      }
     }
   }
   progress_.set();
