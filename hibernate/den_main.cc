@@ -20,11 +20,11 @@ Result<std::unique_ptr<Den>> make_den(role::Process& process) {
     return fail(ErrorKind::kInvalid, "a den is given one ring and one slab");
   }
   std::memcpy(&params, rings[0].message.data().data(), sizeof params);
-  auto loop = io::Loop::adopt(std::move(rings[0].fds[0]), params);
-  if (!loop) return std::unexpected(loop.error());
-  process.use_loop(std::move(*loop));
   auto slab = Slab::open(slabs[0].fds[0], process.settings().den().sockets_per_shard());
   if (!slab) return std::unexpected(slab.error());
+  auto loop = io::Loop::adopt(std::move(rings[0].fds[0]), params, slab->incarnation());
+  if (!loop) return std::unexpected(loop.error());
+  process.use_loop(std::move(*loop));
   return Den::create(process, std::move(*slab));
 }
 

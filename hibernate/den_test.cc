@@ -28,7 +28,7 @@ namespace dormouse::hibernate {
 namespace {
 
 constexpr uint32_t kSlots = 64;
-constexpr int kWaitMs = 10'000;
+constexpr int kWaitMs = 5000;
 
 template <class T>
 wire::Received<T> must_receive(io::Channel& channel) {

@@ -33,12 +33,14 @@ Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
   return loop;
 }
 
-Result<std::unique_ptr<Loop>> Loop::adopt(Fd ring, const io_uring_params& params) {
+Result<std::unique_ptr<Loop>> Loop::adopt(Fd ring, const io_uring_params& params,
+                                          uint32_t incarnation) {
   auto loop = std::unique_ptr<Loop>(new Loop());
   io_uring_params copy = params;
   int error = io_uring_queue_mmap(ring.get(), &copy, &loop->ring_);
   if (error < 0) return fail_errno(-error, "mapping an existing io_uring");
   loop->adopted_ = std::move(ring);
+  loop->stamp_ = uint64_t(incarnation & 0xffff) << 48;
   // liburing 2.3 fills these only when it makes the ring itself; without them every entry would be
   // the first one, and timeouts would be built out of IORING_OP_TIMEOUT.
   loop->ring_.flags = params.flags;
@@ -128,8 +130,8 @@ void Loop::wait() {
     if (user_data == 0) continue;
     if ((user_data & 1) != 0) {
       if (tagged_ != nullptr) tagged_->complete_tagged(user_data, cqe->res, cqe->flags);
-    } else {
-      reinterpret_cast<Completion*>(user_data)->complete(cqe->res, cqe->flags);
+    } else if (user_data >> 48 == stamp_ >> 48) {
+      reinterpret_cast<Completion*>(user_data ^ stamp_)->complete(cqe->res, cqe->flags);
     }
   }
   io_uring_cq_advance(&ring_, seen);

@@ -60,8 +60,11 @@ class Loop {
   // A private ring. Fails with kUnsupported and the name of what is missing (see probe.h).
   static Result<std::unique_ptr<Loop>> create(const LoopOptions& options = {});
   // A ring that another process made and may outlive us (ring_setup.h). Entries that a former
-  // owner left in the submission queue are discarded, its completions dropped.
-  static Result<std::unique_ptr<Loop>> adopt(Fd ring, const io_uring_params& params);
+  // owner left in the submission queue are discarded, its completions dropped, also those that the
+  // kernel posts later, when it gets round to cancelling what the dead process waited for: they
+  // bear another `incarnation` (different for every process that uses this ring; 16 bits count).
+  static Result<std::unique_ptr<Loop>> adopt(Fd ring, const io_uring_params& params,
+                                             uint32_t incarnation);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -100,6 +103,9 @@ class Loop {
   // --- for io/ itself ---
   io_uring_sqe* next_sqe();  // never null: submits when the queue is full
   void cancel(uint64_t user_data);
+  uint64_t user_data_of(Completion* completion) const {
+    return reinterpret_cast<uint64_t>(completion) | stamp_;
+  }
   void set_tagged(TaggedCompletions* tagged) { tagged_ = tagged; }
   int ring_fd() const { return ring_.ring_fd; }
   io_uring* ring() { return &ring_; }
@@ -122,6 +128,7 @@ class Loop {
   TaggedCompletions* tagged_ = nullptr;
   ResumeHook* hook_ = nullptr;
   uint64_t now_ms_ = 0;
+  uint64_t stamp_ = 0;  // of the incarnation, in the 16 bits that no user-space address has
 };
 
 // One submission. Await it once.

@@ -113,7 +113,7 @@ bool RingOp::start(std::coroutine_handle<> handle, Scope* scope) {
   scope_ = scope;
   io_uring_sqe* sqe = loop_.next_sqe();
   *sqe = sqe_;
-  io_uring_sqe_set_data(sqe, static_cast<Completion*>(this));
+  io_uring_sqe_set_data64(sqe, loop_.user_data_of(this));
   if (scope->hook() != nullptr) sqe->personality = scope->hook()->personality;
   scope->add(this);
   return true;
@@ -125,7 +125,7 @@ void RingOp::complete(int32_t result, uint32_t) {
   loop_.ready(handle_, scope_);
 }
 
-void RingOp::cancel() { loop_.cancel(reinterpret_cast<uint64_t>(static_cast<Completion*>(this))); }
+void RingOp::cancel() { loop_.cancel(loop_.user_data_of(this)); }
 
 Result<uint32_t> RingOp::await_resume() {
   if (result_ < 0) return fail_errno(-result_, what_);

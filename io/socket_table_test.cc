@@ -77,7 +77,7 @@ struct Clients {
 // A den's life: adopt the ring, serve `answers` requests, then wait to be killed (or return).
 int live(const SharedRing& ring, Clients* to_install, int answers, uint32_t incarnation,
          int report) {
-  auto loop = Loop::adopt(Fd(dup(ring.fd.get())), ring.params);
+  auto loop = Loop::adopt(Fd(dup(ring.fd.get())), ring.params, incarnation);
   if (!loop) return 10;
   Shouter shouter;
   auto table = SocketTable::create(**loop, shouter, kSlots, incarnation);
@@ -140,7 +140,7 @@ TEST(SocketTable, a_shared_ring_refuses_operations_that_no_den_needs) {
   options.sockets = 4;
   auto ring = make_shared_ring(options);
   ASSERT_TRUE(ring);
-  auto loop = Loop::adopt(std::move(ring->fd), ring->params);
+  auto loop = Loop::adopt(std::move(ring->fd), ring->params, 1);
   ASSERT_TRUE(loop);
   struct Opened {
     static Task<int> run(Loop* loop) {
@@ -156,7 +156,7 @@ TEST(SocketTable, a_client_that_leaves_is_told_as_end_of_file) {
   options.sockets = kSlots;
   auto ring = make_shared_ring(options);
   ASSERT_TRUE(ring);
-  auto loop = Loop::adopt(std::move(ring->fd), ring->params);
+  auto loop = Loop::adopt(std::move(ring->fd), ring->params, 1);
   ASSERT_TRUE(loop);
   Shouter shouter;
   auto table = SocketTable::create(**loop, shouter, kSlots, 1);
