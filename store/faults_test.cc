@@ -129,9 +129,10 @@ TEST_F(FaultsTest, AfterAPowerFailureNoUidOrModSeqIsGivenTwice) {
 }
 
 TEST_F(FaultsTest, FullDiskRefusesAndKeepsWhatWasThere) {
-  if (geteuid() != 0) GTEST_SKIP() << "mounting a tmpfs needs root";
   std::filesystem::create_directories(root_);
-  ASSERT_EQ(mount("tmpfs", root_.c_str(), "tmpfs", 0, "size=1m"), 0) << strerror(errno);
+  if (mount("tmpfs", root_.c_str(), "tmpfs", 0, "size=1m") != 0) {
+    GTEST_SKIP() << "mounting a small tmpfs needs root: " << strerror(errno);
+  }
   {
     auto store = open();
     Mailbox inbox = need(store->open_mailbox("INBOX"));

@@ -55,11 +55,8 @@ Result<MailboxStatus> read_status(StoreState& state, int64_t mailbox_id) {
     STORE_TRY(cursor.status());
   }
   if (row.first_recent_uid < row.uid_next) {
-    Cursor cursor =
-        state.database.query("SELECT count(*) FROM message WHERE mailbox_id = ? AND uid >= ?",
-                             mailbox_id, row.first_recent_uid);
-    if (cursor.next()) status.recent = cursor.number32(0);
-    STORE_TRY(cursor.status());
+    STORE_ASSIGN(uint32_t older, RankWalker(state, mailbox_id).rank(row.first_recent_uid - 1));
+    status.recent = row.message_count - older;
   }
   STORE_ASSIGN(auto keywords, load_keywords(state, mailbox_id));
   status.can_add_keywords = first_free_bit(keywords).has_value();
@@ -138,8 +135,6 @@ Result<std::vector<Message>> Mailbox::messages(std::span<const uint32_t> uids) {
 Result<std::vector<uint32_t>> Mailbox::uids() {
   STORE_TRY(state_->check());
   std::vector<uint32_t> uids;
-  // The index on unseen holds too little, the primary key too much: message_base is (mailbox, hash,
-  // uid) but unordered. So the primary key it is, in order.
   Cursor cursor =
       state_->database.query("SELECT uid FROM message WHERE mailbox_id = ? ORDER BY uid", id_);
   while (cursor.next()) uids.push_back(cursor.number32(0));

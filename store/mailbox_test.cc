@@ -62,6 +62,15 @@ TEST_F(MailboxTest, DeliverMakesMailboxAndGivesSizes) {
   EXPECT_EQ(need(mailbox.status()).recent, 1u);
 }
 
+TEST_F(MailboxTest, DeliveryBeforeTheFirstLoginStillMakesANewUser) {
+  int source = ::open("/dev/null", O_RDONLY);
+  need(deliver(root_, "INBOX", source));
+  close(source);
+  auto store = open();
+  EXPECT_EQ(need(store->mailboxes()).size(), 5u);
+  EXPECT_EQ(need(need(store->open_mailbox("INBOX")).status()).recent, 1u);
+}
+
 TEST_F(MailboxTest, FlagsChangeTheFileNameAndTheModSeq) {
   auto store = open();
   Mailbox inbox = need(store->open_mailbox("INBOX"));

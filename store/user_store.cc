@@ -18,6 +18,16 @@ namespace {
 // What a new user finds; the mail programs of the day look for these.
 constexpr std::string_view kFirstMailboxes[] = {"Drafts", "INBOX", "Junk", "Sent", "Trash"};
 
+// Nobody has used this mail yet: no index, no folder, no trace of another server. A delivery may
+// have made INBOX already.
+Result<bool> is_new_user(const std::string& root) {
+  for (const char* name : {kIndexName, "subscriptions", "dovecot-uidlist", "courierimapuiddb"}) {
+    if (exists(root + "/" + name)) return false;
+  }
+  STORE_ASSIGN(std::vector<std::string> folders, list_folders(root));
+  return folders.empty();
+}
+
 Result<> make_first_mailboxes(UserStore& store) {
   std::vector<std::string> names;
   for (std::string_view name : kFirstMailboxes) {
@@ -28,10 +38,7 @@ Result<> make_first_mailboxes(UserStore& store) {
       return std::unexpected<Error>(made.error());
     }
   }
-  // Mail may have been delivered, and a folder subscribed, before the first login.
-  std::string path = store.mail_path() + "/subscriptions";
-  if (exists(path)) return {};
-  return replace_file(path, format_subscriptions(names));
+  return replace_file(store.mail_path() + "/subscriptions", format_subscriptions(names));
 }
 
 // Rows whose folder is gone: renamed by another program if an unknown folder carries the marker
@@ -82,15 +89,17 @@ Result<std::unique_ptr<UserStore>> UserStore::open(std::string mail_path, OpenOp
     return fail(ErrorKind::kInvalid, "mail path is not absolute: " + mail_path);
   }
   while (mail_path.size() > 1 && mail_path.ends_with('/')) mail_path.pop_back();
-  bool is_new = !is_directory(mail_path + "/cur");
-  if (is_new && !options.create) return fail(ErrorKind::kNotFound, "no Maildir at " + mail_path);
+  if (!options.create && !is_directory(mail_path + "/cur")) {
+    return fail(ErrorKind::kNotFound, "no Maildir at " + mail_path);
+  }
   STORE_TRY(make_maildir(mail_path, false));
+  STORE_ASSIGN(bool is_new, is_new_user(mail_path));
 
   auto state = std::make_unique<StoreState>();
   state->root = std::move(mail_path);
   STORE_TRY(open_index(*state));
   std::unique_ptr<UserStore> store(new UserStore(std::move(state)));
-  if (is_new) STORE_TRY(make_first_mailboxes(*store));
+  if (is_new && options.create) STORE_TRY(make_first_mailboxes(*store));
   return store;
 }
 
