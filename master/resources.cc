@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "master/change_group.h"
+#include "hibernate/watch/fanotify_group.h"
 
 namespace dormouse::master {
 namespace {
@@ -63,7 +63,7 @@ Introduction resource(Kind::Kind kind, const std::string& name, std::string_view
 Result<> make_change_resources(const Settings& settings, Resources& resources) {
   const std::string& backend = settings.wire.watch().backend();
   if (backend != "auto" && backend != "fanotify") return {};
-  auto group = make_change_group(settings.mail_root);
+  auto group = hibernate::make_fanotify_group(settings.mail_root);
   if (group) {
     resources.change_group = std::move(*group);
     return {};

@@ -9,25 +9,15 @@
 #include <cstdio>
 #include <string_view>
 
-#include "role/process.h"
-#if DORMOUSE_HAS_auth
 #include "auth/auth_main.h"
-#endif
+#include "role/process.h"
 #if DORMOUSE_HAS_login
 #include "login/login_main.h"
 #endif
-#if DORMOUSE_HAS_tracker
-#include "tracker/tracker_main.h"
-#endif
-#if DORMOUSE_HAS_hibernate
 #include "hibernate/den_main.h"
-#endif
-#if DORMOUSE_HAS_watch
-#include "hibernate/watch_main.h"
-#endif
-#if DORMOUSE_HAS_imap
+#include "hibernate/watch/watch_main.h"
 #include "imap/worker_main.h"
-#endif
+#include "tracker/tracker_main.h"
 
 namespace dormouse::master {
 namespace {
@@ -38,24 +28,12 @@ struct Entry {
 };
 
 constexpr std::array kEntries = {
-#if DORMOUSE_HAS_auth
     Entry{"auth", &auth::auth_main},
-#endif
 #if DORMOUSE_HAS_login
     Entry{"login", &login::login_main},
 #endif
-#if DORMOUSE_HAS_tracker
-    Entry{"tracker", &tracker::tracker_main},
-#endif
-#if DORMOUSE_HAS_hibernate
-    Entry{"den", &hibernate::den_main},
-#endif
-#if DORMOUSE_HAS_watch
-    Entry{"watch", &hibernate::watch_main},
-#endif
-#if DORMOUSE_HAS_imap
-    Entry{"worker", &imap::worker_main},
-#endif
+    Entry{"tracker", &tracker::tracker_main}, Entry{"den", &hibernate::den_main},
+    Entry{"watch", &hibernate::watch_main},   Entry{"worker", &imap::worker_main},
 };
 
 bool has_master() {

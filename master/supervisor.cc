@@ -225,6 +225,7 @@ void Supervisor::after_end(Seat& seat, const std::string& how) {
   if (seat.role == wire::WORKER) {
     if (!was_ready) worker_failed(seat.tracker_life, seat.request, how);
   } else if (!was_ready && !was_ready_ && !stopping_) {
+    stopping_ = true;  // trying again would only say the same again
     events_.cannot_start(fmt::format("{}: {}", seat_name(seat), how));
   }
 }
