@@ -24,9 +24,12 @@ uint64_t monotonic_ms() {
 
 Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
   auto loop = std::unique_ptr<Loop>(new Loop());
-  auto params = private_ring_params();
+  auto params = private_ring_params(options.use);
   int error = io_uring_queue_init_params(options.entries, &loop->ring_, &params);
   if (error < 0) return fail_errno(-error, "io_uring_setup (is kernel.io_uring_disabled set?)");
+  if (auto done = restrict_private_ring(loop->ring_.ring_fd, options.use); !done) {
+    return std::unexpected(done.error());
+  }
   io_uring_ring_dontfork(&loop->ring_);
   loop->now_ms_ = monotonic_ms();
   loop->root_ = std::make_unique<Scope>(*loop, nullptr);

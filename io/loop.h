@@ -22,6 +22,7 @@
 
 #include "io/fd.h"
 #include "io/result.h"
+#include "io/ring_setup.h"
 #include "io/scope.h"
 #include "io/task.h"
 #include "io/timer.h"
@@ -49,6 +50,7 @@ class TaggedCompletions {
 struct LoopOptions {
   // Submission slots. 256 is enough for one turn's batch; a full queue is submitted early.
   uint32_t entries = 256;
+  RingUse use = RingUse::kAnything;
 };
 
 class RingOp;

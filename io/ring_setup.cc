@@ -26,35 +26,88 @@ constexpr std::array kDenRegistrations = {
     IORING_REGISTER_FILES_UPDATE, IORING_REGISTER_FILES_UPDATE2, IORING_REGISTER_PBUF_RING,
     IORING_UNREGISTER_PBUF_RING, IORING_REGISTER_ENABLE_RINGS};
 
-Result<> restrict_ring(int fd) {
-  std::vector<io_uring_restriction> rules;
-  for (auto opcode : kDenOpcodes) {
+// What the operations of Loop submit on descriptors that are there already.
+constexpr std::array kMessageOpcodes = {
+    IORING_OP_NOP,   IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE,  IORING_OP_ACCEPT, IORING_OP_RECV,
+    IORING_OP_SEND,  IORING_OP_RECVMSG,  IORING_OP_SENDMSG,      IORING_OP_READ,   IORING_OP_WRITE,
+    IORING_OP_CLOSE, IORING_OP_SHUTDOWN, IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT};
+// What the mail store needs beside them.
+constexpr std::array kFileOpcodes = {IORING_OP_OPENAT,    IORING_OP_STATX,    IORING_OP_FSYNC,
+                                     IORING_OP_FALLOCATE, IORING_OP_RENAMEAT, IORING_OP_LINKAT,
+                                     IORING_OP_UNLINKAT,  IORING_OP_MKDIRAT};
+// A worker's identities.
+constexpr std::array kFileRegistrations = {IORING_REGISTER_PERSONALITY,
+                                           IORING_UNREGISTER_PERSONALITY};
+
+using Rules = std::vector<io_uring_restriction>;
+
+template <class Opcodes>
+void allow_opcodes(Rules& rules, const Opcodes& opcodes) {
+  for (auto opcode : opcodes) {
     io_uring_restriction rule{};
     rule.opcode = IORING_RESTRICTION_SQE_OP;
     rule.sqe_op = uint8_t(opcode);
     rules.push_back(rule);
   }
-  for (auto opcode : kDenRegistrations) {
+}
+
+template <class Registrations>
+void allow_registrations(Rules& rules, const Registrations& registrations) {
+  for (auto registration : registrations) {
     io_uring_restriction rule{};
     rule.opcode = IORING_RESTRICTION_REGISTER_OP;
-    rule.register_op = uint8_t(opcode);
+    rule.register_op = uint8_t(registration);
     rules.push_back(rule);
   }
-  io_uring_restriction flags{};
-  flags.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-  flags.sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_IO_LINK;
-  rules.push_back(flags);
+}
+
+// Without a rule for them, no submission may carry any flag.
+void allow_flags(Rules& rules, unsigned flags) {
+  io_uring_restriction rule{};
+  rule.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+  rule.sqe_flags = uint8_t(flags);
+  rules.push_back(rule);
+}
+
+Result<> register_rules(int fd, const Rules& rules) {
   int error = ring_register(fd, IORING_REGISTER_RESTRICTIONS, rules.data(), unsigned(rules.size()));
   if (error < 0) return fail_errno(-error, "IORING_REGISTER_RESTRICTIONS");
   return {};
 }
 
+Result<> enable_ring(int fd) {
+  int error = ring_register(fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  if (error < 0) return fail_errno(-error, "IORING_REGISTER_ENABLE_RINGS");
+  return {};
+}
+
+Result<> restrict_shared_ring(int fd) {
+  Rules rules;
+  allow_opcodes(rules, kDenOpcodes);
+  allow_registrations(rules, kDenRegistrations);
+  allow_flags(rules, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_IO_LINK);
+  return register_rules(fd, rules);
+}
+
 }  // namespace
 
-io_uring_params private_ring_params() {
+io_uring_params private_ring_params(RingUse use) {
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CLAMP;
+  if (use != RingUse::kAnything) params.flags |= IORING_SETUP_R_DISABLED;
   return params;
+}
+
+Result<> restrict_private_ring(int ring_fd, RingUse use) {
+  if (use == RingUse::kAnything) return {};
+  Rules rules;
+  allow_opcodes(rules, kMessageOpcodes);
+  if (use == RingUse::kFiles) {
+    allow_opcodes(rules, kFileOpcodes);
+    allow_registrations(rules, kFileRegistrations);
+  }
+  if (auto done = register_rules(ring_fd, rules); !done) return done;
+  return enable_ring(ring_fd);
 }
 
 Result<SharedRing> make_shared_ring(const SharedRingOptions& options) {
@@ -75,9 +128,8 @@ Result<SharedRing> make_shared_ring(const SharedRingOptions& options) {
         -error,
         fmt::format("a shard of {} direct descriptors (RLIMIT_NOFILE bounds it)", options.sockets));
   }
-  if (auto done = restrict_ring(ring.fd.get()); !done) return std::unexpected(done.error());
-  error = ring_register(ring.fd.get(), IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  if (error < 0) return fail_errno(-error, "IORING_REGISTER_ENABLE_RINGS");
+  if (auto done = restrict_shared_ring(ring.fd.get()); !done) return std::unexpected(done.error());
+  if (auto done = enable_ring(ring.fd.get()); !done) return std::unexpected(done.error());
   return ring;
 }
 

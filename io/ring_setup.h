@@ -13,7 +13,18 @@
 
 namespace dormouse::io {
 
-io_uring_params private_ring_params();
+// What a private ring may be asked for. seccomp does not see what a ring does, so a role that has
+// no network or no files must not get them from its ring either.
+enum class RingUse {
+  kAnything,  // the master, tests
+  kMessages,  // sockets and descriptors it was given
+  kFiles,     // those, and the mail store's files; no new sockets
+};
+
+io_uring_params private_ring_params(RingUse use = RingUse::kAnything);
+// Restricts a ring made with these parameters and enables it; the calling thread owns it from then
+// on. Nothing to do for kAnything.
+Result<> restrict_private_ring(int ring_fd, RingUse use);
 
 struct SharedRing {
   Fd fd;

@@ -33,6 +33,12 @@ bool holds_keys(wire::Role role) {
   return role == wire::LOGIN || role == wire::AUTH || role == wire::DEN || role == wire::TRACKER;
 }
 
+// Worker and watch look at the mail store through their ring. A den's ring is the master's.
+io::RingUse ring_use(wire::Role role) {
+  bool files = role == wire::WORKER || role == wire::WATCH;
+  return files ? io::RingUse::kFiles : io::RingUse::kMessages;
+}
+
 // The terminal's signals are for the master, which tells the roles; SIGUSR2 asks this one process
 // for its view (SIGTERM keeps its meaning, so one role can be ended by hand). Before any thread.
 io::Fd take_signals() {
@@ -143,7 +149,9 @@ void Process::Impl::read_to_go() {
 
 io::Loop& Process::Impl::ensure_loop() {
   if (!loop) {
-    auto made = io::Loop::create();
+    io::LoopOptions options;
+    options.use = ring_use(start.role());
+    auto made = io::Loop::create(options);
     if (!made) give_up("making a ring", made.error());
     loop = std::move(*made);
   }
