@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-BINARY = os.environ.get("DORMOUSE", "build/release/master/dormouse")
+BINARY = os.environ.get("DORMOUSE", "build/release/dormouse")
 # Generous, since CI machines are busy: a test waits for what must happen, never for a time.
 WAIT_S = 60
 
