@@ -158,6 +158,20 @@ io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionStat
   co_return Refreshed{};
 }
 
+// Outside IDLE: whether a NOOP would have nothing to say, so that the den may answer it.
+io::Task<bool> nothing_pending(User* user, const MailboxState* box) {
+  if (!box->unreported.empty()) co_return false;
+  auto store = user->store();
+  if (!store) co_return false;
+  auto mailbox = (*store)->open_mailbox(box->guid);
+  if (!mailbox) co_return false;
+  auto synced = co_await user->shared_sync(*mailbox);
+  if (synced && synced->any()) user->notify(mailbox->id(), nullptr);
+  auto status = mailbox->status();
+  co_return synced&& status && status->uid_validity == box->uid_validity &&
+      status->highest_mod_seq == box->mod_seq;
+}
+
 }  // namespace
 
 io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::Begin begin) {
@@ -173,13 +187,15 @@ io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::
     auto said = co_await refresh_mailbox(user, out, *state);
     if (!said || !said->bye().empty()) co_return said;
   }
+  bool settled = due || !state->mailbox;
+  if (!settled) settled = co_await nothing_pending(&user, &*state->mailbox);
   auto bytes = encode_state(*state);
   if (!bytes) co_return bye("The session has become too long to sleep; connect again.");
   auto* parked = answer.mutable_parked();
   parked->set_mode(begin.mode());
   parked->set_idle_tag(state->idle_tag);
   parked->set_state(std::move(*bytes));
-  parked->set_small_talk(due || !state->mailbox);
+  parked->set_small_talk(settled);
   co_return answer;
 }
 

@@ -121,5 +121,92 @@ io::Task<void> late_ready(Household* home, io::Scope* scope) {
 
 TEST(Session, a_late_ready_parks_nothing) { play(late_ready); }
 
+io::Task<void> quiet_park(Household* home, io::Scope* scope) {
+  home->host().settings.set_park_quiet_ms(5);
+  for (int i = 0; i < 3; ++i) home->deliver("INBOX", kMail);
+  Client& a = home->client(*scope, "a");
+  Client& b = home->client(*scope, "b");
+  b.accept_parks = false;
+  for (Client* client : {&a, &b}) {
+    client->log_in();
+    co_await client->take_until("l0 ");
+    co_await client->command("SELECT INBOX");
+  }
+  bool parked = co_await a.parked();
+  EXPECT_TRUE(parked);
+  EXPECT_EQ(a.record().mode(), wire::WorkerToDen::Parked::SELECTED);
+  EXPECT_TRUE(a.record().small_talk());
+  co_await b.command("STORE 1 +FLAGS (\\Deleted)");
+  co_await b.command("EXPUNGE");
+  // Outside IDLE nothing is pushed; a NOOP must not be answered by the den any more.
+  std::string before = a.transcript();
+  co_await a.refresh();
+  EXPECT_EQ(a.transcript(), before);
+  EXPECT_FALSE(a.record().small_talk());
+  // FETCH still counts three messages, then sleeps with one unreported.
+  std::string reply = co_await a.command("FETCH 3 UID");
+  EXPECT_THAT(reply, HasSubstr("* 3 FETCH (UID 3)"));
+  EXPECT_EQ(reply.find("EXPUNGE\r\n"), std::string::npos);
+  parked = co_await a.parked();
+  EXPECT_TRUE(parked);
+  EXPECT_FALSE(a.record().small_talk());
+  reply = co_await a.command("NOOP");
+  EXPECT_THAT(reply, HasSubstr("* 1 EXPUNGE\r\n"));
+  parked = co_await a.parked();
+  EXPECT_TRUE(parked);
+  EXPECT_TRUE(a.record().small_talk());
+}
+
+TEST(Session, parks_outside_idle_with_what_it_may_not_say_yet) { play(quiet_park); }
+
+io::Task<void> bad_state(Household* home, io::Scope* scope) {
+  Client& a = home->client(*scope, "a");
+  a.log_in();
+  co_await a.take_until("l0 ");
+  co_await a.command("SELECT INBOX");
+  a.send("i1 IDLE\r\n");
+  co_await a.parked();
+  a.set_state_bytes("not a state");
+  a.send("DONE\r\n");
+  co_await a.take_until("* BYE The session cannot be resumed.");
+  co_await a.ended();
+}
+
+TEST(Session, a_state_that_does_not_fit_ends_in_a_bye) { play(bad_state); }
+
+io::Task<void> mailbox_gone_asleep(Household* home, io::Scope* scope) {
+  Client& a = home->client(*scope, "a");
+  a.log_in();
+  co_await a.take_until("l0 ");
+  co_await a.command("CREATE Doomed");
+  co_await a.command("SELECT Doomed");
+  a.send("i1 IDLE\r\n");
+  co_await a.parked();
+  EXPECT_TRUE(home->elsewhere().remove("Doomed"));
+  co_await a.refresh();
+  co_await a.take_until("* BYE The selected mailbox was deleted.");
+}
+
+TEST(Session, a_mailbox_deleted_while_asleep_ends_in_a_bye) { play(mailbox_gone_asleep); }
+
+io::Task<void> wakes_others(Household* home, io::Scope* scope) {
+  Client& a = home->client(*scope, "a");
+  Client& b = home->client(*scope, "b");
+  a.accept_parks = false;
+  for (Client* client : {&a, &b}) {
+    client->log_in();
+    co_await client->take_until("l0 ");
+    co_await client->command("SELECT INBOX");
+  }
+  a.send("i1 IDLE\r\n");
+  co_await a.take_until("+ ");
+  b.send("p1 APPEND INBOX {14+}\r\nSubject: a\r\n\r\n\r\n");
+  co_await b.take_until("p1 OK");
+  std::string told = co_await a.take_until("* 1 RECENT");
+  EXPECT_THAT(told, HasSubstr("* 1 EXISTS"));
+}
+
+TEST(Session, an_awake_idle_hears_of_another_session_s_append) { play(wakes_others); }
+
 }  // namespace
 }  // namespace dormouse::imap

@@ -1,0 +1,230 @@
+// The worker as a process, in its sandbox; this test is master, tracker and den.
+
+#include "imap/worker.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "imap/worker_main.h"
+#include "role/log.h"
+#include "wire/link.h"
+
+namespace dormouse::imap {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Neither may be anybody's on the machine that runs the tests.
+constexpr uint32_t kMailUids[] = {64101, 64102};
+
+template <class T>
+T next(io::Channel& from) {
+  pollfd wait{.fd = from.fd(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(poll(&wait, 1, 10'000), 1);
+  auto received = wire::try_receive<T>(from);
+  EXPECT_TRUE(received) << received.error().message;
+  return received ? received->message : T();
+}
+
+std::pair<io::Channel, io::Channel> channel_pair() {
+  auto ends = io::Channel::pair();
+  EXPECT_TRUE(ends);
+  return std::move(*ends);
+}
+
+class WorkerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/dormouse-worker-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern), nullptr);
+    directory_ = pattern;
+    ASSERT_EQ(chmod(pattern, 0755), 0);
+  }
+  void TearDown() override {
+    control_.close();
+    if (child_ > 0) waitpid(child_, nullptr, 0);
+    std::filesystem::remove_all(directory_);
+  }
+
+  void start(bool switch_identity) {
+    auto [mine, theirs] = channel_pair();
+    control_ = std::move(mine);
+    child_ = fork();
+    if (child_ == 0) {
+      control_.close();
+      if (theirs.fd() != 3) dup2(theirs.fd(), 3);
+      role::set_log_level(role::LogLevel::kError);
+      std::exit(worker_main());
+    }
+    wire::MasterToRole message;
+    auto* start = message.mutable_start();
+    start->set_role(wire::WORKER);
+    start->mutable_settings()->mutable_worker()->set_park_after_ms(5);
+    start->mutable_settings()->set_log_level("error");
+    start->set_privileged(switch_identity);
+    start->set_switch_identity(switch_identity);
+    ASSERT_TRUE(wire::try_send(control_, message));
+    message.mutable_go();
+    ASSERT_TRUE(wire::try_send(control_, message));
+    ASSERT_TRUE(next<wire::RoleToMaster>(control_).has_ready());
+    auto [tracker, workers] = channel_pair();
+    tracker_ = std::move(tracker);
+    message.mutable_link()->set_peer(wire::TRACKER);
+    int fd = workers.fd();
+    ASSERT_TRUE(wire::try_send(control_, message, std::span(&fd, 1)));
+    ASSERT_TRUE(next<wire::WorkerToTracker>(tracker_).has_load());
+  }
+
+  // A new session of a user; answers the den's end of its channel.
+  io::Channel serve(const std::string& user, uint32_t uid) {
+    std::string home = directory_ + "/" + user;
+    if (!std::filesystem::exists(home)) {
+      EXPECT_EQ(mkdir(home.c_str(), 0700), 0);
+      if (uid != getuid()) EXPECT_EQ(chown(home.c_str(), uid, uid), 0);
+    }
+    auto [den, workers] = channel_pair();
+    wire::DenToWorker begin;
+    begin.mutable_begin()->set_tag("l0");
+    EXPECT_TRUE(wire::try_send(den, begin));
+    wire::TrackerToWorker message;
+    auto* serve = message.mutable_serve();
+    serve->set_session(++session_);
+    serve->set_remote_address("192.0.2.1");
+    serve->mutable_identity()->set_user(user);
+    serve->mutable_identity()->set_uid(uid);
+    serve->mutable_identity()->set_gid(uid);
+    serve->mutable_identity()->set_home(home);
+    int fd = workers.fd();
+    EXPECT_TRUE(wire::try_send(tracker_, message, std::span(&fd, 1)));
+    EXPECT_THAT(read_until(den, "l0 "), HasSubstr("l0 OK [CAPABILITY"));
+    return std::move(den);
+  }
+
+  static void say(io::Channel& den, const std::string& text) {
+    wire::DenToWorker message;
+    message.set_data(text);
+    EXPECT_TRUE(wire::try_send(den, message));
+  }
+  static std::string read_until(io::Channel& den, const std::string& what) {
+    std::string text;
+    while (text.find(what) == std::string::npos) {
+      auto message = next<wire::WorkerToDen>(den);
+      if (!message.has_data()) {
+        ADD_FAILURE() << "no data, got so far: " << text;
+        break;
+      }
+      text += message.data();
+    }
+    return text;
+  }
+
+  std::string directory_;
+  io::Channel control_;
+  io::Channel tracker_;
+  pid_t child_ = -1;
+  uint64_t session_ = 0;
+};
+
+constexpr const char* kAppend = "p APPEND INBOX {14+}\r\nSubject: a\r\n\r\n\r\n";
+
+TEST_F(WorkerTest, serves_parks_and_retires_inside_its_sandbox) {
+  start(false);
+  io::Channel den = serve("ada", getuid());
+  say(den, std::string(kAppend) + "s SELECT INBOX\r\nf FETCH 1 BODYSTRUCTURE\r\ni IDLE\r\n");
+  std::string text = read_until(den, "+ idling");
+  EXPECT_THAT(text, HasSubstr("p OK [APPENDUID"));
+  EXPECT_THAT(text, HasSubstr("* 1 EXISTS"));
+  EXPECT_THAT(text, HasSubstr("\"text\" \"plain\""));
+  auto offer = next<wire::WorkerToDen>(den);
+  ASSERT_TRUE(offer.has_offer());
+  EXPECT_EQ(offer.offer().directories_size(), 2);
+  wire::DenToWorker ready;
+  ready.mutable_ready()->set_number(offer.offer().number());
+  ASSERT_TRUE(wire::try_send(den, ready));
+  auto park = next<wire::WorkerToDen>(den);
+  ASSERT_TRUE(park.has_park());
+  EXPECT_EQ(park.park().parked().idle_tag(), "i");
+  den.close();
+  wire::WorkerToTracker ended;
+  while (!ended.has_ended()) ended = next<wire::WorkerToTracker>(tracker_);
+  EXPECT_EQ(ended.ended().user(), "ada");
+  wire::TrackerToWorker retire;
+  retire.mutable_retire();
+  ASSERT_TRUE(wire::try_send(tracker_, retire));
+  EXPECT_TRUE(next<wire::RoleToMaster>(control_).has_drained());
+  int status = -1;
+  EXPECT_EQ(waitpid(child_, &status, 0), child_);
+  child_ = -1;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST_F(WorkerTest, a_drain_says_bye_with_its_text) {
+  start(false);
+  io::Channel den = serve("ada", getuid());
+  wire::MasterToRole drain;
+  drain.mutable_drain()->set_grace_ms(5'000);
+  drain.mutable_drain()->set_text("Back in a minute");
+  ASSERT_TRUE(wire::try_send(control_, drain));
+  EXPECT_THAT(read_until(den, "\r\n"), HasSubstr("* BYE Back in a minute\r\n"));
+  EXPECT_TRUE(next<wire::WorkerToDen>(den).has_bye());
+  den.close();
+  EXPECT_TRUE(next<wire::RoleToMaster>(control_).has_drained());
+}
+
+TEST_F(WorkerTest, every_session_acts_as_its_own_user) {
+  if (getuid() != 0) GTEST_SKIP() << "only root can become somebody";
+  start(true);
+  const char* users[] = {"ada", "bob"};
+  std::vector<io::Channel> dens;
+  for (int i = 0; i < 2; ++i) dens.push_back(serve(users[i], kMailUids[i]));
+  for (io::Channel& den : dens) say(den, kAppend);
+  for (io::Channel& den : dens) EXPECT_THAT(read_until(den, "p "), HasSubstr("p OK"));
+  for (io::Channel& den : dens) say(den, "s SELECT INBOX\r\nf FETCH 1 BODY[]\r\nx LOGOUT\r\n");
+  for (io::Channel& den : dens) EXPECT_THAT(read_until(den, "x OK"), HasSubstr("Subject: a"));
+  size_t files = 0;
+  for (int i = 0; i < 2; ++i) {
+    std::string home = directory_ + "/" + users[i];
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(home)) {
+      struct stat info{};
+      ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+      EXPECT_EQ(info.st_uid, kMailUids[i]) << entry.path();
+      EXPECT_EQ(info.st_gid, kMailUids[i]) << entry.path();
+      ++files;
+    }
+  }
+  EXPECT_GT(files, 10u);
+}
+
+TEST_F(WorkerTest, nobody_s_mail_is_read_with_another_s_rights) {
+  if (getuid() != 0) GTEST_SKIP() << "only root can become somebody";
+  start(true);
+  io::Channel ada = serve("ada", kMailUids[0]);
+  // bob's identity with ada's mail: the files refuse him, not our bookkeeping.
+  auto [den, workers] = channel_pair();
+  wire::DenToWorker begin;
+  begin.mutable_begin()->set_tag("l0");
+  ASSERT_TRUE(wire::try_send(den, begin));
+  wire::TrackerToWorker message;
+  auto* serve = message.mutable_serve();
+  serve->set_session(99);
+  serve->set_remote_address("192.0.2.1");
+  serve->mutable_identity()->set_user("bob");
+  serve->mutable_identity()->set_uid(kMailUids[1]);
+  serve->mutable_identity()->set_gid(kMailUids[1]);
+  serve->mutable_identity()->set_home(directory_ + "/ada");
+  int fd = workers.fd();
+  ASSERT_TRUE(wire::try_send(tracker_, message, std::span(&fd, 1)));
+  workers.close();
+  EXPECT_THAT(read_until(den, "l0 "), HasSubstr("l0 NO [UNAVAILABLE]"));
+}
+
+}  // namespace
+}  // namespace dormouse::imap
