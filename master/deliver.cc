@@ -26,12 +26,14 @@ Result<> make_home(const wire::Identity& who) {
   const std::string& home = who.home();
   if (home.empty() || access(home.c_str(), F_OK) == 0) return {};
   if (mkdir(home.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno(errno, home);
-  if (lchown(home.c_str(), who.uid(), who.gid()) != 0) return fail_errno(errno, home);
+  if (geteuid() == 0 && lchown(home.c_str(), who.uid(), who.gid()) != 0) {
+    return fail_errno(errno, home);
+  }
   return {};
 }
 
 Result<> become(const wire::Identity& who) {
-  if (geteuid() != 0) return {};
+  if (geteuid() != 0) return make_home(who);
   if (who.uid() == 0 || who.gid() == 0) {
     return fail(ErrorKind::kDenied, "mail is not delivered as uid or gid 0");
   }

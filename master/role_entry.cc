@@ -10,13 +10,11 @@
 #include <string_view>
 
 #include "auth/auth_main.h"
-#include "role/process.h"
-#if DORMOUSE_HAS_login
-#include "login/login_main.h"
-#endif
 #include "hibernate/den_main.h"
 #include "hibernate/watch/watch_main.h"
 #include "imap/worker_main.h"
+#include "login/login_main.h"
+#include "role/process.h"
 #include "tracker/tracker_main.h"
 
 namespace dormouse::master {
@@ -28,10 +26,7 @@ struct Entry {
 };
 
 constexpr std::array kEntries = {
-    Entry{"auth", &auth::auth_main},
-#if DORMOUSE_HAS_login
-    Entry{"login", &login::login_main},
-#endif
+    Entry{"auth", &auth::auth_main},          Entry{"login", &login::login_main},
     Entry{"tracker", &tracker::tracker_main}, Entry{"den", &hibernate::den_main},
     Entry{"watch", &hibernate::watch_main},   Entry{"worker", &imap::worker_main},
 };

@@ -1,6 +1,7 @@
 #include "master/supervisor.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -100,12 +101,14 @@ io::Task<void> Supervisor::live(Seat* seat) {
       seat->last_end = introduced.error().message;
       send_signal(seat->child, SIGKILL);
     }
-    co_await receive_all(seat);
+    scope.spawn(notice_end(seat, &scope));
+    co_await scope.run(receive_all(seat));
     scope.cancel();
     co_await scope.join();
+    take_last_words(*seat);
     seat->outbox.reset();
   }
-  // Its end of the channel is closed, so it is dead or must be. One that is drained ends by itself.
+  // It is dead, or must be since it closed its channel. One that is drained ends by itself.
   if (!seat->drained) send_signal(seat->child, SIGKILL);
   seat->control.close();
   auto how = co_await io::shielded(kBackOffLastMs, wait_for_end(loop_, seat->child));
@@ -114,6 +117,21 @@ io::Task<void> Supervisor::live(Seat* seat) {
     how = co_await io::shielded(kBackOffLastMs, wait_for_end(loop_, seat->child));
   }
   after_end(*seat, how ? *how : how.error().message);
+}
+
+// The channel alone does not tell: the requests that a den left in its shard's ring outlive it, and
+// those that poll its channels keep them open.
+io::Task<void> Supervisor::notice_end(Seat* seat, io::Scope* life) {
+  auto ended = co_await loop_.poll(seat->child.pidfd.get(), POLLIN);
+  if (ended) life->cancel();
+}
+
+// What a process said before it ended, and we had not read yet.
+void Supervisor::take_last_words(Seat& seat) {
+  while (true) {
+    auto received = wire::try_receive<wire::RoleToMaster>(seat.control);
+    if (!received || !handle(seat, received->message, received->fd_count)) return;
+  }
 }
 
 Result<> Supervisor::introduce(Seat& seat) {
@@ -126,7 +144,7 @@ Result<> Supervisor::introduce(Seat& seat) {
   start->set_server_name(settings_.server_name);
   start->set_uid(seat.account.uid);
   start->set_gid(seat.account.gid);
-  start->set_switch_identity(seat.switch_identity);
+  start->set_switch_identity(seat.switch_identity && resources_.privileged);
   if (seat.role == wire::LOGIN) start->set_secret(resources_.ticket_key.text());
   if (seat.role == wire::TRACKER) start->set_secret(resources_.cookie_key.text());
   start->set_restarted(seat.life > 1);

@@ -106,6 +106,8 @@ class Supervisor {
   io::Task<void> live(Seat* seat);
   io::Task<void> expect_ready(Seat* seat, uint64_t life);
   io::Task<void> receive_all(Seat* seat);
+  io::Task<void> notice_end(Seat* seat, io::Scope* life);
+  void take_last_words(Seat& seat);
   Result<> begin(Seat& seat);
   int inherited_by(const Seat& seat) const;
   Result<> introduce(Seat& seat);

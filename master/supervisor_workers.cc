@@ -23,10 +23,6 @@ Result<> Supervisor::may_start_worker(const wire::RoleToMaster::StartWorker& req
         return fail(ErrorKind::kDenied, fmt::format("uid {} is a role's own", own.uid));
       }
     }
-  } else if (!request.switch_identity() && request.uid() != geteuid()) {
-    return fail(ErrorKind::kDenied,
-                fmt::format("started by uid {}, this server cannot become uid {}", geteuid(),
-                            request.uid()));
   }
   auto workers = std::ranges::count_if(
       seats_, [](const auto& seat) { return seat->role == wire::WORKER && !seat->ended; });
@@ -52,6 +48,8 @@ void Supervisor::start_worker(Seat& tracker, const wire::RoleToMaster::StartWork
     return;
   }
   Account account{.uid = request.uid(), .gid = request.gid()};
+  // Without privileges every worker is what we are, whatever was asked for.
+  if (!resources_.privileged) account = {.uid = geteuid(), .gid = getegid()};
   // One that switches starts from root's uid without root's capabilities (role/sandbox.h).
   if (request.switch_identity()) account.uid = 0;
   Seat& seat = add_seat(wire::WORKER, next_worker_++, account);
