@@ -75,6 +75,9 @@ class Loop {
   // joins what is left in the root scope.
   int run(Task<int> task);
   Scope& root() { return *root_; }
+  // For a loop that another loop drives, which polls this one's ring for POLLIN: submits what is
+  // queued and handles what has completed, without waiting. Not from inside a completion.
+  void turn();
 
   uint64_t now_ms() const { return now_ms_; }  // CLOCK_MONOTONIC, taken once per turn
 
@@ -119,6 +122,7 @@ class Loop {
   void run_ready();
   void run_timers();
   void wait();
+  uint32_t reap();
   void switch_hook(ResumeHook* hook);
 
   io_uring ring_{};
