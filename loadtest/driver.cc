@@ -1,0 +1,317 @@
+#include "loadtest/driver.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "loadtest/maildrop.h"
+
+namespace dormouse::loadtest {
+namespace {
+
+constexpr uint64_t kSecondUs = 1'000'000;
+// How often a condition is looked at while waiting; what is measured is not taken from it.
+constexpr uint64_t kLookMs = 2;
+constexpr double kTimeoutDefaultSeconds = 60;
+
+uint64_t seconds_us(double seconds) { return uint64_t(seconds * double(kSecondUs)); }
+
+// When act `k` of an open loop that began at `begun_us` is due.
+uint64_t due_us(uint64_t begun_us, uint64_t k, double rate) {
+  return rate > 0 ? begun_us + uint64_t(double(k) * double(kSecondUs) / rate) : begun_us;
+}
+
+double rate_of(const Command& command, bool all) { return command.option("rate", all ? 200 : 20); }
+
+uint64_t timeout_us(const Command& command) {
+  return seconds_us(command.option("timeout", kTimeoutDefaultSeconds));
+}
+
+double seconds_since(uint64_t begun_us) { return double(now_us() - begun_us) / double(kSecondUs); }
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> Driver::create(io::Loop& loop, Fleet& fleet,
+                                               DriverSettings settings) {
+  auto driver = std::unique_ptr<Driver>(new Driver(loop, fleet, std::move(settings)));
+  auto timer = PreciseTimer::create();
+  if (!timer) return std::unexpected(timer.error());
+  driver->timer_ = std::move(*timer);
+  return driver;
+}
+
+void Driver::connect_all() {
+  loop_.root().spawn(ramp());
+  loop_.root().spawn(watch_deadlines());
+}
+
+io::Task<void> Driver::ramp() {
+  auto timer = PreciseTimer::create();
+  if (!timer) co_return;
+  ramp_begun_us_ = now_us();
+  Round& logins = fleet_.login_round();
+  for (uint32_t i = 0; i < fleet_.settings().sessions; ++i) {
+    uint64_t due = due_us(ramp_begun_us_, i, settings_.ramp_per_second);
+    if (settings_.ramp_per_second == 0) due = now_us();
+    if (auto waited = co_await timer->until(loop_, due); !waited) co_return;
+    while (logins.begun - logins.back - logins.lost >= settings_.parallel) {
+      if (auto slept = co_await loop_.sleep(1); !slept) co_return;
+    }
+    loop_.root().spawn(fleet_.start(i, due));
+    // The login just spawned begins on the next turn, and counts from then on.
+    if (auto turned = co_await loop_.yield(); !turned) co_return;
+  }
+  while (!logins.all_back()) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) co_return;
+  }
+  ramp_ended_us_ = now_us();
+}
+
+io::Task<void> Driver::watch_deadlines() {
+  for (;;) {
+    if (auto slept = co_await loop_.sleep(1000); !slept) co_return;
+    fleet_.end_late_logins();
+  }
+}
+
+bool Driver::settled() const { return ramp_ended_us_ != 0; }
+
+uint64_t Driver::wrongs() const {
+  const Counters& counters = fleet_.counters();
+  return counters.lost + counters.failed + counters.errors() + fleet_.ledger().missing();
+}
+
+bool Driver::clean() const { return all_ok_ && wrongs() == 0; }
+
+void Driver::refuse(JsonObject* answer, std::string_view why) {
+  if (ok_) answer->add("error", why);
+  ok_ = false;
+}
+
+std::string Driver::status_json() {
+  const Counters& counters = fleet_.counters();
+  DeliveryLedger& ledger = fleet_.ledger();
+  JsonObject reasons;
+  for (const auto& [reason, count] : fleet_.reasons()) reasons.add(reason, count);
+  JsonObject json;
+  json.add("sessions", uint64_t{fleet_.settings().sessions})
+      .add("connected", counters.connected)
+      .add("idle", counters.idle)
+      .add("awake", uint64_t{fleet_.awake()})
+      .add("failed", counters.failed)
+      .add("lost", counters.lost)
+      .add("left", counters.left)
+      .add("deliveries", deliveries_)
+      .add("outstanding", ledger.outstanding())
+      .add("missing", ledger.missing())
+      .add("coalesced", ledger.coalesced())
+      .add("repeated_exists", counters.repeated_exists)
+      .add("unexpected_exists", counters.unexpected_exists)
+      .add("expunges", counters.expunges)
+      .add("keepalives", counters.keepalives)
+      .add("asleep_bytes_per_session", fleet_.asleep_bytes_per_session())
+      .add("clean", clean())
+      .add_json("reasons", reasons.text());
+  return json.text();
+}
+
+io::Task<std::string> Driver::run(Command command) {
+  ok_ = true;
+  uint64_t begun_us = now_us();
+  uint64_t wrongs_before = wrongs();
+  JsonObject answer;
+  answer.add("command", command.word);
+  switch (command.verb) {
+    case Verb::kWaitConnected:
+      co_await wait_connected(command, &answer);
+      break;
+    case Verb::kWaitParked:
+      co_await wait_parked(command, &answer);
+      break;
+    case Verb::kDeliver:
+    case Verb::kDeliverAll:
+      co_await deliver(command, &answer);
+      break;
+    case Verb::kDone:
+    case Verb::kDoneAll:
+    case Verb::kCommand:
+    case Verb::kCommandAll:
+      co_await errands(command, &answer);
+      break;
+    case Verb::kHold:
+      co_await hold(command, &answer);
+      break;
+    case Verb::kLogout:
+      co_await log_out(command, &answer);
+      break;
+    case Verb::kStatus:
+    case Verb::kQuit:
+      break;
+  }
+  if (wrongs() != wrongs_before) {
+    refuse(&answer, "something was lost, missing or wrong: see status");
+  }
+  if (command.verb == Verb::kQuit && !clean()) refuse(&answer, "not everything was right");
+  all_ok_ = all_ok_ && ok_;
+  answer.add("ok", ok_).add("seconds", seconds_since(begun_us));
+  answer.add_json("status", status_json());
+  co_return answer.text();
+}
+
+io::Task<void> Driver::wait_connected(Command command, JsonObject* answer) {
+  uint64_t give_up_us = now_us() + timeout_us(command);
+  while (!settled() && now_us() < give_up_us) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) break;
+  }
+  if (!settled()) refuse(answer, "timeout: not all sessions are connected");
+  const Counters& counters = fleet_.counters();
+  if (counters.failed > 0) refuse(answer, "some logins failed: see status");
+  uint64_t ended_us = settled() ? ramp_ended_us_ : now_us();
+  double seconds = double(ended_us - ramp_begun_us_) / double(kSecondUs);
+  auto logins = fleet_.login_round().back;
+  answer->add("logins", logins).add("ramp_seconds", seconds);
+  answer->add("logins_per_second", seconds > 0 ? double(logins) / seconds : 0.0);
+  answer->add_json("latency", fleet_.login_round().latency.json());
+}
+
+io::Task<void> Driver::wait_parked(Command command, JsonObject* answer) {
+  uint64_t give_up_us = now_us() + timeout_us(command);
+  uint64_t quiet_us = seconds_us(command.option("quiet", 3));
+  const Counters& counters = fleet_.counters();
+  auto parked = [&] {
+    return settled() && counters.idle == counters.connected &&
+           now_us() - fleet_.last_activity_us() >= quiet_us;
+  };
+  while (!parked() && now_us() < give_up_us) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) break;
+  }
+  if (!parked()) refuse(answer, "timeout: not all sessions are asleep and quiet");
+}
+
+io::Task<Result<void>> Driver::deliver_one(uint64_t due, Histogram* lateness) {
+  uint32_t user = next_user_++ % fleet_.users_watched();
+  std::string name = fleet_.dialog().user_name(user);
+  auto path = maildir_path(settings_.maildir, name);
+  if (!path) co_return std::unexpected(path.error());
+  auto drop = Maildrop::prepare(*path, name, ++deliveries_, settings_.message_bytes);
+  if (!drop) co_return std::unexpected(drop.error());
+  if (auto waited = co_await timer_.until(loop_, due); !waited) co_return waited;
+  uint64_t begun_us = now_us();
+  lateness->record(begun_us - std::min(begun_us, due));
+  fleet_.ledger().delivered(user, due);
+  Result<> dropped = drop->drop();
+  if (!dropped) fleet_.ledger().undo(user);
+  // Late acts do not wait above: the answers must be heard all the same.
+  if (auto turned = co_await loop_.yield(); !turned) co_return turned;
+  co_return dropped;
+}
+
+io::Task<void> Driver::deliver(Command command, JsonObject* answer) {
+  if (settings_.maildir.empty()) {
+    refuse(answer, "no --maildir was given");
+    co_return;
+  }
+  if (!settled()) {
+    refuse(answer, "sessions are still connecting: wait-connected first");
+    co_return;
+  }
+  bool all = command.verb == Verb::kDeliverAll;
+  auto count = all ? fleet_.users_watched() : uint64_t(*command.number);
+  double rate = rate_of(command, all);
+  DeliveryLedger& ledger = fleet_.ledger();
+  ledger.latency() = Histogram();
+  uint64_t missing_before = ledger.missing();
+  Histogram lateness;
+  uint64_t begun_us = now_us();
+  for (uint64_t k = 0; k < count; ++k) {
+    auto done = co_await deliver_one(due_us(begun_us, k, rate), &lateness);
+    if (done) continue;
+    refuse(answer, done.error().message);
+    break;
+  }
+  uint64_t give_up_us = now_us() + timeout_us(command);
+  while (ledger.outstanding() > 0 && now_us() < give_up_us) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) break;
+  }
+  ledger.give_up();
+  answer->add("deliveries", lateness.count());
+  answer->add("missing", ledger.missing() - missing_before);
+  answer->add_json("latency", ledger.latency().json()).add_json("lateness", lateness.json());
+}
+
+// A session in kIdle, as soon as there is one: `wanted` and no other where it is given. Nothing:
+// `wanted` has ended, or it took too long.
+io::Task<std::optional<uint32_t>> Driver::find_sleeper(std::optional<uint32_t> wanted,
+                                                       uint64_t give_up_us) {
+  uint32_t sessions = fleet_.settings().sessions;
+  for (;;) {
+    if (wanted) {
+      Phase phase = fleet_.session(*wanted).phase;
+      if (phase == Phase::kIdle) co_return wanted;
+      if (phase == Phase::kGone) co_return std::nullopt;
+    }
+    for (uint32_t i = 0; i < sessions && !wanted; ++i) {
+      uint32_t session = next_session_++ % sessions;
+      if (fleet_.session(session).phase == Phase::kIdle) co_return session;
+    }
+    if (now_us() > give_up_us) co_return std::nullopt;
+    if (auto slept = co_await loop_.sleep(1); !slept) co_return std::nullopt;
+  }
+}
+
+io::Task<void> Driver::errands(Command command, JsonObject* answer) {
+  if (!settled()) {
+    refuse(answer, "sessions are still connecting: wait-connected first");
+    co_return;
+  }
+  bool all = command.verb == Verb::kDoneAll || command.verb == Verb::kCommandAll;
+  bool done = command.verb == Verb::kDone || command.verb == Verb::kDoneAll;
+  auto count = all ? fleet_.settings().sessions : uint64_t(*command.number);
+  double rate = rate_of(command, all);
+  fleet_.begin_round();
+  Round& round = fleet_.round();
+  uint64_t begun_us = now_us();
+  for (uint64_t k = 0; k < count; ++k) {
+    uint64_t due = due_us(begun_us, k, rate);
+    if (auto waited = co_await timer_.until(loop_, due); !waited) co_return;
+    std::optional<uint32_t> wanted;
+    if (all) wanted = uint32_t(k);
+    auto session = co_await find_sleeper(wanted, now_us() + timeout_us(command));
+    if (session) fleet_.send_on(*session, done ? Errand::kDone : Errand::kCommand, due);
+    if (!session && !(all && fleet_.session(uint32_t(k)).phase == Phase::kGone)) {
+      refuse(answer, "timeout: no session came back to sleep");
+      break;
+    }
+    if (auto turned = co_await loop_.yield(); !turned) co_return;
+  }
+  uint64_t give_up_us = now_us() + timeout_us(command);
+  while (!round.all_back() && now_us() < give_up_us) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) break;
+  }
+  if (!round.all_back()) refuse(answer, "timeout: some sessions are not back in IDLE");
+  if (round.answered != round.begun) refuse(answer, "some sessions did not answer");
+  answer->add("asked", round.begun).add("answered", round.answered);
+  answer->add_json("latency", round.latency.json()).add_json("lateness", round.lateness.json());
+}
+
+io::Task<void> Driver::hold(Command command, JsonObject*) {
+  uint64_t end_us = now_us() + seconds_us(*command.number);
+  [[maybe_unused]] auto waited = co_await timer_.until(loop_, end_us);
+}
+
+io::Task<void> Driver::log_out(Command command, JsonObject* answer) {
+  double rate = command.option("rate", 0);
+  uint64_t begun_us = now_us();
+  for (uint32_t i = 0; i < fleet_.settings().sessions; ++i) {
+    if (auto waited = co_await timer_.until(loop_, due_us(begun_us, i, rate)); !waited) co_return;
+    fleet_.log_out(i);
+    if (auto turned = co_await loop_.yield(); !turned) co_return;
+  }
+  uint64_t give_up_us = now_us() + timeout_us(command);
+  while (fleet_.counters().connected > 0 && now_us() < give_up_us) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) break;
+  }
+  if (fleet_.counters().connected > 0) refuse(answer, "timeout: not all sessions are logged out");
+}
+
+}  // namespace dormouse::loadtest

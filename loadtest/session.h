@@ -1,0 +1,34 @@
+#pragma once
+// One client of the load tester. Asleep it is a Session (8 bytes), its frozen TLS keys (120 bytes,
+// TLS only) and what the socket table keeps (3 bytes); awake it also has an Awake (fleet.h).
+
+#include <cstdint>
+
+namespace dormouse::loadtest {
+
+enum class Phase : uint8_t {
+  kEmpty,            // not started yet
+  kConnecting,       // TCP
+  kGreeting,         // TLS handshake where there is one, then the server's first line
+  kLogin,            // LOGIN was sent
+  kSelect,           // SELECT was sent
+  kFetch,            // FETCH of headers was sent
+  kIdleAsked,        // IDLE was sent
+  kIdle,             // the continuation came: asleep
+  kDone,             // DONE was sent
+  kDoneThenCommand,  // DONE and a command behind it were sent
+  kCommand,          // that command's answer is awaited
+  kLogout,           // LOGOUT was sent
+  kGone,             // closed, by either side
+};
+
+struct Session {
+  uint32_t exists = 0;  // message count last heard
+  uint16_t tag = 0;     // number of the last command
+  Phase phase = Phase::kEmpty;
+  bool selected : 1 = false;  // its mailbox is open: it is owed what is delivered there
+  bool settled : 1 = false;   // has been idle once: its end is a loss, not a failed login
+};
+static_assert(sizeof(Session) == 8, "what a sleeper costs; docs/load.md says so");
+
+}  // namespace dormouse::loadtest

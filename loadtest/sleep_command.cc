@@ -1,0 +1,246 @@
+#include "loadtest/sleep_command.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "loadtest/control.h"
+
+namespace dormouse::loadtest {
+namespace {
+
+constexpr uint32_t kSessionsMax = 4'000'000;  // den.sessions allows no more
+// How many sessions share a source address where --sources does not say: below what servers allow
+// of one address (100 in Dormouse's login and Dovecot's mail_max_userip_connections).
+constexpr uint32_t kSessionsPerSource = 50;
+
+// The limit is per process and nothing else here uses descriptors in number: take what there is.
+void raise_open_files() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<std::optional<tls::ClientSettings>> tls_settings(const SleepOptions& options) {
+  if (!options.tls) return std::optional<tls::ClientSettings>();
+  tls::ClientSettings settings;
+  settings.ca_path = options.tls_ca;
+  if (options.tls_version == "1.2") {
+    settings.version_max = tls::Version::kTls12;
+  } else if (options.tls_version == "1.3") {
+    settings.version_min = tls::Version::kTls13;
+  } else if (!options.tls_version.empty()) {
+    return fail(ErrorKind::kInvalid, "--tls-version is 1.2 or 1.3");
+  }
+  return std::optional(settings);
+}
+
+Result<> check_names(const FleetSettings& settings) {
+  const DialogSettings& dialog = settings.dialog;
+  // Numbers only change digits, so one name stands for all.
+  for (const std::string& text : {dialog.user.name(dialog.first_user),
+                                  dialog.password.name(dialog.first_user), dialog.mailbox}) {
+    if (auto made = quoted(text); !made) {
+      return fail(ErrorKind::kInvalid, "user, password or mailbox: " + made.error().message);
+    }
+  }
+  if (dialog.users > 1 && !dialog.user.numbered()) {
+    return fail(ErrorKind::kInvalid, "--users above 1 needs a %d in --user");
+  }
+  if (dialog.command.find_first_of("\r\n") != std::string::npos) {
+    return fail(ErrorKind::kInvalid, "--command-text is one line");
+  }
+  return {};
+}
+
+io::Task<void> show_progress(io::Loop* loop, Fleet* fleet) {
+  uint64_t begun_us = now_us();
+  uint64_t logins_before = 0;
+  for (;;) {
+    if (auto slept = co_await loop->sleep(1000); !slept) co_return;
+    const Counters& counters = fleet->counters();
+    uint64_t logins = fleet->login_round().back;
+    fmt::print(stderr,
+               "{:6.0f} s  connected {}  idle {}  awake {}  logins/s {}  owed {}  failed {}  "
+               "lost {}  wrong {}\n",
+               double(now_us() - begun_us) / 1e6, counters.connected, counters.idle, fleet->awake(),
+               logins - logins_before, fleet->ledger().outstanding(), counters.failed,
+               counters.lost, counters.errors() + fleet->ledger().missing());
+    logins_before = logins;
+  }
+}
+
+void answer(const std::string& json) {
+  fmt::print("{}\n", json);
+  std::fflush(stdout);
+}
+
+// Runs one command line; the answer goes to standard output and to `results`.
+io::Task<bool> run_line(Driver* driver, std::string line, std::vector<std::string>* results) {
+  auto command = Command::parse(line);
+  std::string json;
+  if (command) {
+    json = co_await driver->run(*command);
+  } else {
+    JsonObject refusal;
+    refusal.add("command", line.substr(0, 80)).add("ok", false);
+    json = refusal.add("error", command.error().message).text();
+  }
+  answer(json);
+  results->push_back(std::move(json));
+  co_return !command || command->verb != Verb::kQuit;
+}
+
+io::Task<void> follow_control(io::Loop* loop, Driver* driver, Control* control,
+                              std::vector<std::string>* results) {
+  for (;;) {
+    auto line = co_await control->next_line(*loop);
+    if (!line) {
+      if (line.error().kind != ErrorKind::kClosed) {
+        fmt::print(stderr, "dormouse-load: {}\n", line.error().message);
+      }
+      co_return;
+    }
+    if (!line->empty() && !co_await run_line(driver, std::move(*line), results)) co_return;
+    // Only the latest are of use to the report at the end.
+    constexpr size_t kResultsMax = 10'000;
+    if (results->size() > kResultsMax) results->erase(results->begin());
+  }
+}
+
+struct Run {
+  io::Loop* loop;
+  Fleet* fleet;
+  Driver* driver;
+  const SleepOptions* options;
+  std::vector<std::string> results;
+};
+
+io::Task<int> run_all(Run* run) {
+  if (!run->options->quiet) run->loop->root().spawn(show_progress(run->loop, run->fleet));
+  run->driver->connect_all();
+  if (run->options->control_path.empty()) {
+    for (std::string& line : script(*run->options)) {
+      co_await run_line(run->driver, line, &run->results);
+    }
+  } else {
+    auto control = Control::open(run->options->control_path);
+    if (!control) {
+      fmt::print(stderr, "dormouse-load: {}\n", control.error().message);
+      co_return 2;
+    }
+    co_await follow_control(run->loop, run->driver, &*control, &run->results);
+  }
+  co_return run->driver->clean() ? 0 : 1;
+}
+
+bool write_json(const Run& run) {
+  std::string all;
+  for (const std::string& result : run.results) all += (all.empty() ? "" : ",\n  ") + result;
+  std::FILE* file = std::fopen(run.options->json_path.c_str(), "w");
+  if (file == nullptr) return false;
+  fmt::print(file, "{{\"results\":[\n  {}],\n \"status\":{}}}\n", all, run.driver->status_json());
+  return std::fclose(file) == 0;
+}
+
+}  // namespace
+
+Result<FleetSettings> fleet_settings(const SleepOptions& options) {
+  auto target = Target::parse(options.target);
+  if (!target) return std::unexpected(target.error());
+  if (!target->is_loopback() && !options.allow_remote) {
+    return fail(ErrorKind::kDenied,
+                fmt::format("{} is not loopback: load on another machine needs --allow-remote",
+                            options.target));
+  }
+  if (options.sessions == 0 || options.sessions > kSessionsMax || options.users == 0 ||
+      options.users > kSessionsMax || options.parallel == 0) {
+    return fail(ErrorKind::kInvalid,
+                "--sessions and --users: 1 to 4000000; --parallel: at least 1");
+  }
+  auto user = UserPattern::parse(options.user);
+  if (!user) return std::unexpected(user.error());
+  auto password = UserPattern::parse(options.password);
+  if (!password) return std::unexpected(password.error());
+  auto tls = tls_settings(options);
+  if (!tls) return std::unexpected(tls.error());
+  FleetSettings settings{.target = *target,
+                         .tls = *tls,
+                         .server_name = options.server_name,
+                         .dialog = {.user = *user,
+                                    .password = *password,
+                                    .first_user = options.first_user,
+                                    .users = options.users,
+                                    .fetch_headers = options.headers,
+                                    .mailbox = options.mailbox,
+                                    .command = options.command_text},
+                         .sessions = options.sessions,
+                         .sources = options.sources,
+                         .sockets_per_shard = options.sockets_per_shard,
+                         .login_timeout_ms = uint64_t(options.login_timeout * 1000)};
+  if (settings.sources == 0) settings.sources = options.sessions / kSessionsPerSource + 1;
+  settings.sources = std::min(settings.sources, kSourcesMax);
+  if (auto done = check_names(settings); !done) return std::unexpected(done.error());
+  return settings;
+}
+
+DriverSettings driver_settings(const SleepOptions& options) {
+  return {.ramp_per_second = options.ramp,
+          .parallel = options.parallel,
+          .maildir = options.maildir,
+          .message_bytes = options.message_bytes};
+}
+
+std::vector<std::string> script(const SleepOptions& options) {
+  // The ramp takes its time; what is bounded is each login.
+  std::vector<std::string> lines = {"wait-connected timeout=86400"};
+  auto rest = fmt::format("wait-parked quiet={}", options.park_wait);
+  if (options.deliveries > 0) {
+    lines.push_back(rest);
+    lines.push_back(fmt::format("deliver {} rate={}", options.deliveries, options.rate));
+  }
+  if (options.done > 0) {
+    lines.push_back(rest);
+    lines.push_back(fmt::format("done {} rate={}", options.done, options.rate));
+  }
+  if (options.commands > 0) {
+    lines.push_back(rest);
+    lines.push_back(fmt::format("command {} rate={}", options.commands, options.rate));
+  }
+  if (options.hold > 0) lines.push_back(fmt::format("hold {}", options.hold));
+  if (options.logout) lines.push_back("logout");
+  lines.push_back("status");
+  return lines;
+}
+
+int sleep_command(const SleepOptions& options) {
+  raise_open_files();
+  auto report = [](const Error& error) {
+    fmt::print(stderr, "dormouse-load: {}\n", error.message);
+    return 2;
+  };
+  auto settings = fleet_settings(options);
+  if (!settings) return report(settings.error());
+  auto loop = io::Loop::create();
+  if (!loop) return report(loop.error());
+  auto fleet = Fleet::create(**loop, std::move(*settings));
+  if (!fleet) return report(fleet.error());
+  auto driver = Driver::create(**loop, **fleet, driver_settings(options));
+  if (!driver) return report(driver.error());
+  Run run{.loop = loop->get(),
+          .fleet = fleet->get(),
+          .driver = driver->get(),
+          .options = &options,
+          .results = {}};
+  int code = (*loop)->run(run_all(&run));
+  if (!options.json_path.empty() && !write_json(run)) {
+    fmt::print(stderr, "dormouse-load: cannot write {}\n", options.json_path);
+    return 2;
+  }
+  return code;
+}
+
+}  // namespace dormouse::loadtest

@@ -1,0 +1,61 @@
+#pragma once
+// `dormouse-load sleep`: many clients that log in, SELECT, perhaps FETCH, and IDLE; then what the
+// command line or the control channel asks for.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/result.h"
+#include "loadtest/driver.h"
+#include "loadtest/fleet.h"
+
+namespace dormouse::loadtest {
+
+// As the command line gives them, nothing checked yet.
+struct SleepOptions {
+  std::string target = "127.0.0.1:10143";
+  bool allow_remote = false;
+  bool tls = false;
+  bool plain = false;       // says the default aloud
+  std::string tls_version;  // "1.2", "1.3" or empty: either
+  std::string tls_ca;       // empty: the certificate is not verified
+  std::string server_name;
+  uint32_t sessions = 100;
+  uint32_t sources = 0;  // 0: one for each 50 sessions
+  std::string user = "u%d@example.org";
+  std::string password = "x";
+  uint32_t first_user = 1;
+  uint32_t users = 1;
+  std::string mailbox = "INBOX";
+  uint32_t headers = 0;
+  std::string command_text;
+  uint32_t ramp = 0;
+  uint32_t parallel = 64;
+  double login_timeout = 60;
+  uint32_t sockets_per_shard = 0;
+  std::string maildir;
+  uint32_t message_bytes = 1000;
+  double rate = 20;
+  uint32_t deliveries = 0;
+  uint32_t done = 0;
+  uint32_t commands = 0;
+  double park_wait = 3;
+  double hold = 0;
+  bool logout = false;
+  std::string json_path;
+  std::string control_path;
+  bool quiet = false;
+};
+
+// What the options mean; kInvalid says which of them is wrong.
+Result<FleetSettings> fleet_settings(const SleepOptions& options);
+DriverSettings driver_settings(const SleepOptions& options);
+// The commands that the options stand for when there is no control channel.
+std::vector<std::string> script(const SleepOptions& options);
+
+// Answers the exit code: 0 all was right; 1 something was lost, missing, wrong or too late; 2 it
+// could not start.
+int sleep_command(const SleepOptions& options);
+
+}  // namespace dormouse::loadtest

@@ -1,0 +1,50 @@
+#pragma once
+// WireStream: the bytes of one connection to a server: in clear, or through a TLS handshake and
+// then our own record engine, whose keys freeze to a few bytes while the session sleeps. An
+// engine: no I/O.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "io/result.h"
+#include "tls/handshake.h"
+#include "tls/record.h"
+
+namespace dormouse::loadtest {
+
+class WireStream {
+ public:
+  WireStream() = default;  // in clear
+  // Begins a handshake; what to send first goes to `wire`. Borrows `crypto`.
+  static Result<WireStream> tls(tls::RecordCrypto& crypto, const tls::ClientContext& context,
+                                const std::string& server_name, tls::Bytes& wire);
+  static Result<WireStream> thaw(tls::RecordCrypto& crypto, tls::ByteView frozen);
+
+  enum class Input : uint8_t { kOpen, kClosed, kBroken };
+  // Takes received bytes (and overwrites them), appends what they say to `plain` and what TLS has
+  // to answer to `wire`. failure() says why it is kBroken.
+  Input take(tls::ByteSpan received, std::string& plain, tls::Bytes& wire);
+  std::string_view failure() const { return failure_; }
+  // Appends `plain` as wire bytes; only when ready().
+  Result<> put(std::string_view plain, tls::Bytes& wire);
+  void end(tls::Bytes& wire);  // close_notify
+
+  bool ready() const { return handshake_ == nullptr; }
+  // No part of a record is held: the stream can be frozen.
+  bool at_boundary() const { return ready() && partial_.empty(); }
+  // Writes the keys to `to`, which has room for tls::kFrozenBytesMax. Nothing without TLS.
+  Result<> freeze(tls::ByteSpan to) const;
+
+ private:
+  Input take_handshake(tls::ByteSpan received, std::string& plain, tls::Bytes& wire);
+  Input take_records(tls::ByteSpan input, std::string& plain, tls::Bytes& wire);
+
+  tls::RecordCrypto* crypto_ = nullptr;
+  std::unique_ptr<tls::ClientHandshake> handshake_;
+  std::unique_ptr<tls::RecordEngine> engine_;
+  tls::Bytes partial_;  // the start of a record, shorter than tls::kRecordBytesMax
+  std::string failure_;
+};
+
+}  // namespace dormouse::loadtest
