@@ -102,14 +102,9 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n"
                                      + self.read_log()[-4000:])
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
-                    s.settimeout(5)
-                    return s.recv(100).startswith(b"* OK")
-            except OSError:
-                return False
+            return "server-ready" in self.read_log()
 
-        wait_for("the server's greeting", up)
+        wait_for("the server to be ready", up)
 
     def read_log(self):
         with open(self.log_path, "rb") as log:
@@ -136,6 +131,7 @@ class Server:
             print("---- the server's log, last 6,000 characters ----")
             print(self.read_log()[-6000:])
         self.stop()
+        self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def children(self):
@@ -176,7 +172,7 @@ class Server:
     def counter(self, name, view=None):
         """The sum of every `name=` in the dens' lines of a view."""
         text = view if view is not None else self.view()
-        return sum(int(n) for line in text.split("\n") if "den[" in line
+        return sum(int(n) for line in text.split("\n") if re.match(r"\s*den\[\d+\] ", line)
                    for n in re.findall(rf"\b{name}=(\d+)", line))
 
     def drop_mail(self, user, text=b"Subject: hello\r\n\r\nhello\r\n", name=None, folder=""):
