@@ -53,8 +53,7 @@ void Supervisor::start_worker(Seat& tracker, const wire::RoleToMaster::StartWork
   // One that switches starts from root's uid without root's capabilities (role/sandbox.h).
   if (request.switch_identity()) account.uid = 0;
   Seat& seat = add_seat(wire::WORKER, next_worker_++, account);
-  // An ordinary user's server has one identity: the mail is all his, and he can become nobody else.
-  seat.switch_identity = request.switch_identity() && resources_.privileged;
+  seat.switch_identity = request.switch_identity();
   seat.user = request.user();
   seat.request = request.request();
   seat.tracker_life = tracker.life;

@@ -175,7 +175,7 @@ class Tracker {
   bool pump_wanted_ = false;  // somebody who waits may have a place now
   bool in_round_ = false;
   bool sweeping_ = false;
-  uint32_t cookie_logs_ = 0;  // lines about bad cookies since the last tick
+  uint32_t cookie_logs_ = 0;           // lines about bad cookies since the last tick
   std::unordered_set<uint64_t> full_;  // in this round: no room for this uid (or user)
   size_t users_awake_ = 0;
   Refusals refusals_;
