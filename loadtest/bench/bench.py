@@ -3,8 +3,8 @@
 where it is installed, measured in the same run in the same way. docs/benchmarks.md explains the
 figures. Standard library only; loopback only; run as root for the memory figures.
 
-    loadtest/bench/bench.py --build build/release            # the full table, about half an hour
-    loadtest/bench/bench.py --build build/release --quick    # a look, about two minutes
+    loadtest/bench/bench.py --build build/release            # the full table, about an hour
+    loadtest/bench/bench.py --build build/release --quick    # a look, some minutes
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from measure import KernelMemory, bare_socket_bytes, read_text, user_bytes, write_text
+from measure import KernelMemory, bare_socket_bytes, read_text, user_bytes_by_role, write_text
 from peers import DOMAIN, PASSWORD, Dormouse, Dovecot
 
 # What an armed IORING_OP_POLL_ADD of the tester costs the kernel beside its socket (io_kiocb).
@@ -129,9 +129,12 @@ def measure_idle_cpu(options, server, load, sessions, figures):
 
 
 def measure_memory(server, sessions, empty_user, empty_kernel, bare, figures):
-    full_user = user_bytes(server.group.pids())
+    full_user = user_bytes_by_role(server.group.pids())
     if full_user is not None and empty_user is not None:
-        figures["user_bytes"] = (full_user - empty_user) / sessions
+        figures["user_bytes"] = (sum(full_user.values()) - sum(empty_user.values())) / sessions
+        figures["user_bytes_by_role"] = {
+            role: round((full_user.get(role, 0) - empty_user.get(role, 0)) / sessions, 1)
+            for role in sorted(full_user | empty_user)}
     full_kernel = KernelMemory.look()
     if full_kernel is None or empty_kernel is None or bare is None:
         return
@@ -153,7 +156,7 @@ def measure_once(options, server, tls, sessions, bare):
         load.ask("logout timeout=30")
         load.end()
         time.sleep(server.quiet_seconds)
-        empty_user = user_bytes(server.group.pids())
+        empty_user = user_bytes_by_role(server.group.pids())
         empty_kernel = KernelMemory.look()
         load = Load(options.load, server, tls, sessions, options.parallel)
         answer = load.ask("wait-connected timeout=900")
@@ -208,6 +211,11 @@ def table(results):
             ratio = f"{other / mine:.1f}" if mine and other else "-"
             lines.append(f"{title:36} {unit:12} {show(goal):>10} {show(mine):>10} {show(other):>10} "
                          f"{ratio:>8}")
+        for peer, figures in (("dormouse", ours), ("dovecot", theirs)):
+            roles = figures.get("user_bytes_by_role", {})
+            if roles:
+                lines.append(f"user memory a session, {peer}: " + ", ".join(
+                    f"{role} {size:,.0f}" for role, size in roles.items() if abs(size) >= 1))
     return "\n".join(lines)
 
 

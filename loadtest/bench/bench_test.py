@@ -43,9 +43,10 @@ class ProcessesTest(unittest.TestCase):
         self.assertNotIn(os.getppid(), measure.Processes(os.getpid()).pids())
 
     def test_memory_of_this_process_is_seen(self):
-        seen = measure.user_bytes([os.getpid()])
+        seen = measure.user_bytes_by_role([os.getpid()])
         if seen is not None:
-            self.assertGreater(seen, 1 << 20)
+            self.assertGreater(sum(seen.values()), 1 << 20)
+            self.assertEqual(list(seen), [measure.role_of(os.getpid())])
 
 
 if __name__ == "__main__":

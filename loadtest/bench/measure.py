@@ -103,20 +103,29 @@ class Processes:
         pass
 
 
-def user_bytes(pids):
-    """Sum of PSS; None where /proc does not let us look."""
-    total = 0
+def role_of(pid):
+    """What a process is: `dormouse role worker` is a worker; else the program's name."""
+    words = read_text(f"/proc/{pid}/cmdline").split("\0")
+    if len(words) > 2 and words[1] == "role":
+        return words[2]
+    return read_text(f"/proc/{pid}/comm").strip()
+
+
+def user_bytes_by_role(pids):
+    """PSS of the processes, added up by role; None where /proc does not let us look."""
+    roles = {}
     for pid in pids:
         try:
+            role = role_of(pid)
             for line in read_text(f"/proc/{pid}/smaps_rollup").splitlines():
                 if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
+                    roles[role] = roles.get(role, 0) + int(line.split()[1]) * 1024
         except FileNotFoundError:
             continue
         except (PermissionError, ProcessLookupError):
             if os.path.exists(f"/proc/{pid}"):
                 return None
-    return total
+    return roles
 
 
 class KernelMemory:
