@@ -128,6 +128,7 @@ class Den final : public role::Role, public io::SocketEvents {
   void mailbox_changed(uint32_t slot);
   void start_refreshes();
   bool may_refresh(uint32_t slot) const;
+  void look_again(uint32_t slot);
   void sweep_all();
 
   // den_links.cc

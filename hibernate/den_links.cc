@@ -273,8 +273,10 @@ void Den::watch_said(const wire::WatchToDen& message) {
       auto session = sessions_.find(slot);
       if (session != sessions_.end()) {
         session->second->watch_answer(watched, message.subscribed().reason());
-      } else if (!watched) {
-        refreshes_.add(slot, true);  // its answer names the directories anew
+      } else {
+        // Subscribed again: what changed before this answer was told to nobody. And where it cannot
+        // be watched, the refresh's answer names the directories anew.
+        look_again(slot);
       }
     });
   } else if (message.has_changed()) {

@@ -283,17 +283,19 @@ void Den::start_refreshes() {
   }
 }
 
-// A notice may have been lost: everything is looked at, in the background.
-void Den::sweep_all() {
-  for (uint32_t slot = 0; slot < slab_.slots(); ++slot) {
-    if (slab_.state(slot) != SlotState::kParked) continue;
-    RecordView view = RecordView::trusted(slab_.block(slot));
-    if (view.mode() == Parked::IDLE) {
-      refreshes_.add(slot, true);
-    } else {
-      view.set_flag(kFlagChanged, true);
-    }
+// A notice for this sleeper may have been lost.
+void Den::look_again(uint32_t slot) {
+  if (slab_.state(slot) != SlotState::kParked) return;
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  if (view.mode() == Parked::IDLE) {
+    refreshes_.add(slot, true);
+  } else {
+    view.set_flag(kFlagChanged, true);
   }
+}
+
+void Den::sweep_all() {
+  for (uint32_t slot = 0; slot < slab_.slots(); ++slot) look_again(slot);
 }
 
 }  // namespace dormouse::hibernate

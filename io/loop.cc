@@ -60,6 +60,12 @@ Result<std::unique_ptr<Loop>> Loop::adopt(Fd ring, const io_uring_params& params
   unsigned head = __atomic_load_n(sq.khead, __ATOMIC_ACQUIRE);
   __atomic_store_n(sq.ktail, head, __ATOMIC_RELEASE);
   sq.sqe_head = sq.sqe_tail = head;
+  // The kernel leaves a dead process's requests armed as long as the ring lives: their polls would
+  // hold channels open whose other ends wait for an end of file, and 256 bytes each.
+  io_uring_sqe* sqe = loop->next_sqe();
+  io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+  io_uring_sqe_set_data64(sqe, 0);
+  io_uring_submit(&loop->ring_);
   // Completions of requests that died with their process.
   unsigned stale = io_uring_cq_ready(&loop->ring_);
   io_uring_cq_advance(&loop->ring_, stale);
