@@ -86,7 +86,7 @@ void Den::socket_received(uint32_t slot, int32_t result, std::span<std::byte> by
   }
   if (slab_.state(slot) != SlotState::kParked) return;
   if (result == -EAGAIN) {
-    table_->arm(slot);
+    fall_asleep(slot);
   } else if (result <= 0) {
     release_parked(slot);
   } else {
@@ -254,8 +254,9 @@ void Den::mailbox_changed(uint32_t slot) {
 }
 
 bool Den::may_refresh(uint32_t slot) const {
+  // A receive under way is the sleeper's: a refresh would take its bytes and nobody answer them.
   return slab_.state(slot) == SlotState::kParked && !sessions_.contains(slot) &&
-         !outgoing_.contains(slot) && !drowsy_.contains(slot) &&
+         !table_->receiving(slot) && !outgoing_.contains(slot) && !drowsy_.contains(slot) &&
          RecordView::trusted(slab_.block(slot)).mode() == Parked::IDLE;
 }
 

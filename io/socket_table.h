@@ -52,6 +52,7 @@ class SocketTable final : public TaggedCompletions {
   // `bytes` must live until socket_sent(). Waits in the kernel while the peer's window is full.
   void send(uint32_t slot, std::span<const std::byte> bytes);
   bool sending(uint32_t slot) const { return (busy_[slot] & kSend) != 0; }
+  bool receiving(uint32_t slot) const { return (busy_[slot] & kReceive) != 0; }
   bool armed(uint32_t slot) const { return (busy_[slot] & kPoll) != 0; }
   // Takes the socket out of the table, which closes it. Later completions of the slot's former
   // operations are dropped; a send under way is cancelled: its bytes must live until then, so they
