@@ -4,7 +4,7 @@
 // costs more than most wakes.
 //
 // A User lives while a session holds it (UserCache::acquire, release) and, within the cache's
-// bound, after. Used on the loop's thread only.
+// bound, for a while after. Used on the loop's thread only.
 
 #include <cstdint>
 #include <list>
@@ -77,8 +77,9 @@ class UserCache {
   // Outside any session's identity, as release(). kDenied: not a user to serve.
   Result<User*> acquire(const wire::Identity& identity);
   void release(User* user);
-  // Once a second: stores that nobody used for a while give their caches back.
-  void shrink_idle();
+  // Once a second, outside any session's identity: stores that nobody used for a while give their
+  // caches back; where no session is awake at all, they are closed. True: memory was freed.
+  bool tidy(bool nobody_awake);
   size_t users() const { return users_.size(); }
 
  private:

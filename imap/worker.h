@@ -38,6 +38,7 @@ class Worker final : public role::Role {
   void accept(wire::TrackerToWorker::Serve serve, io::Channel channel);
   io::Task<void> live(uint64_t key);
   io::Task<void> housekeeping();
+  void tidy();
   io::Task<void> end_after(uint64_t grace_ms);
   void leave_if_empty();
   void tell_ended(uint64_t session, const std::string& user);
@@ -51,6 +52,8 @@ class Worker final : public role::Role {
   uint64_t next_key_ = 1;                 // a session may come again before its last life ended
   TrackerLink* tracker_ = nullptr;        // the present one; owned by its coroutine
   size_t told_sessions_ = 0;              // in the last Load
+  uint64_t tidied_key_ = 1;               // next_key_ at the last tidy()
+  bool purge_due_ = true;                 // something was freed since memory was given back
   std::string shutdown_text_;             // draining when not empty
   io::Fd statm_;
   bool leaving_ = false;
