@@ -57,6 +57,10 @@ io::Task<SessionEnd> Session::serve() {
         if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
         co_return co_await farewell("Server is not available");
       }
+      // A tracker that has just died looks connected until its link has seen the end: without a
+      // pause this would go round for ever and the den do nothing else.
+      auto slept = co_await den_.loop().sleep(kTrackerRetryMs);
+      if (!slept) co_return SessionEnd::kClosed;
       continue;
     }
     RelayEnd end = co_await relay();
@@ -118,6 +122,7 @@ bool Session::attach(uint32_t attempt) {
 
   io::Channel worker_end;
   if (!open_relay(worker_end)) return false;
+  den_.forget_request(request_);
   request_ = den_.new_request(slot_);
   wire::DenToTracker message;
   if (purpose_ == wire::DenToWorker::NEW && parts_.user.empty()) {

@@ -37,6 +37,8 @@ inline constexpr uint64_t kStallMs = 5 * 60 * 1000;
 // The last words of a connection are given so long to leave.
 inline constexpr uint64_t kFarewellMs = 5'000;
 inline constexpr uint32_t kAttemptsMax = 3;
+// Between two tries to reach a tracker that does not take messages: its link ends within a turn.
+inline constexpr uint64_t kTrackerRetryMs = 10;
 
 enum class SessionEnd {
   kParked,  // the record is published (or, after a refresh, still there)
