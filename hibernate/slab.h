@@ -77,7 +77,7 @@ class Slab {
   struct Page {
     uint16_t size_class = 0;  // 0: no blocks, free for any class
     uint16_t used = 0;
-    int32_t next_partial = -1;  // list of pages of the class with room
+    int32_t next_partial = -1;  // -1: full; 0: stands in partial_ of its class
   };
 
   Slab() = default;

@@ -1,7 +1,7 @@
 #pragma once
 // SocketTable: the client sockets of a shard as direct descriptors of its ring. An idle socket is
 // one armed poll and nothing else: 256 bytes of kernel memory, no buffer, no object of ours
-// (a multishot recv would add its own async data; measured in docs/decisions.md). Bytes are
+// (docs/decisions.md; a multishot recv was not measured). Bytes are
 // received into a small ring of provided buffers that all sockets share.
 //
 // Every socket has at most one poll, one receive and one send under way. Calls are by slot index;
