@@ -220,7 +220,9 @@ Result<> validate(const WatchToDen& message, size_t fd_count) {
     case WatchToDen::kChanged:
       return Check("Changed")
           .fds(fd_count, 0)
-          .that(message.changed().watches_size() <= kMaxChangedWatches, "has at most 1,000 watches")
+          .that(message.changed().watches_size() <= kMaxChangedWatches &&
+                    message.changed().arrived_size() <= kMaxChangedWatches,
+                "has at most 1,000 watches")
           .result();
     case WatchToDen::kLost:
       return Check("Lost").fds(fd_count, 0).text(message.lost().reason()).result();
