@@ -37,6 +37,7 @@ struct DenCounters {
   uint64_t crossed = 0;    // a client's bytes crossed the park handshake
   uint64_t attaches = 0;   // woken by the client
   uint64_t refreshes = 0;  // answered
+  uint64_t announced = 0;  // arrivals told to a sleeper, with no worker
   uint64_t refreshes_put_off = 0;
   uint64_t sweeps = 0;
   uint64_t talk_done = 0;  // answered here, with no worker
@@ -96,6 +97,7 @@ class Den final : public role::Role, public io::SocketEvents {
   struct Outgoing {
     std::shared_ptr<tls::Bytes> bytes;
     size_t sent_bytes = 0;
+    tls::Bytes next;  // behind them
     bool then_close = false;
     bool input_waits = false;  // the socket became readable meanwhile
   };
@@ -122,10 +124,11 @@ class Den final : public role::Role, public io::SocketEvents {
   void fall_asleep(uint32_t slot);
   void process_input(uint32_t slot, std::span<std::byte> bytes);
   void transmit(uint32_t slot, tls::Bytes bytes, bool then_close);
-  void say_to_parked(uint32_t slot, std::string_view text, bool then_close);
+  bool say_to_parked(uint32_t slot, std::string_view text, bool then_close);
   void set_due(uint32_t slot);
   void due(uint32_t slot);
   void mailbox_changed(uint32_t slot);
+  void mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms);
   void start_refreshes();
   bool may_refresh(uint32_t slot) const;
   void look_again(uint32_t slot);

@@ -284,6 +284,12 @@ void Den::watch_said(const wire::WatchToDen& message) {
       if (!watches_.exists(watch)) continue;
       watches_.for_each(watch, [this](uint32_t slot) { mailbox_changed(slot); });
     }
+    uint64_t after_ms = message.changed().after_ms();
+    for (const auto& mail : message.changed().arrived()) {
+      if (!watches_.exists(mail.watch())) continue;
+      watches_.for_each(mail.watch(),
+                        [&](uint32_t slot) { mail_arrived(slot, mail.count(), after_ms); });
+    }
   } else if (message.has_lost()) {
     role::log_warning("notices-lost", {{"reason", message.lost().reason()}});
     if (message.lost().subscribe_again()) subscribe_all();

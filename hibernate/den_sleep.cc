@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "hibernate/den.h"
 #include "role/log.h"
@@ -162,7 +163,13 @@ void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
   }
   mark_sending(slot, true);
   auto& out = outgoing_[slot];
-  out = Outgoing{std::make_shared<tls::Bytes>(std::move(bytes)), 0, then_close, false};
+  if (out.bytes) {
+    tls::append(out.next, bytes);
+    out.then_close |= then_close;
+    return;
+  }
+  out.bytes = std::make_shared<tls::Bytes>(std::move(bytes));
+  out.then_close = then_close;
   table_->send(slot, *out.bytes);
 }
 
@@ -179,6 +186,12 @@ void Den::socket_sent(uint32_t slot, int32_t result) {
     table_->send(slot, std::span(*out->second.bytes).subspan(out->second.sent_bytes));
     return;
   }
+  if (!out->second.next.empty()) {
+    out->second.bytes = std::make_shared<tls::Bytes>(std::exchange(out->second.next, {}));
+    out->second.sent_bytes = 0;
+    table_->send(slot, *out->second.bytes);
+    return;
+  }
   bool close = out->second.then_close;
   bool input_waits = out->second.input_waits;
   outgoing_.erase(out);
@@ -189,25 +202,29 @@ void Den::socket_sent(uint32_t slot, int32_t result) {
   start_refreshes();
 }
 
-// A line of ours to a connection without a Session; nothing when something is on its way already.
-void Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
-  if (auto out = outgoing_.find(slot); out != outgoing_.end()) {
-    out->second.then_close |= then_close;
-    return;
-  }
+// A line of ours to a connection without a Session. False: not said, since something is on its way
+// already (last words go behind it), or the keys do not allow it. A connection that is to be closed
+// is closed in any case.
+bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
+  auto out = outgoing_.find(slot);
+  if (out != outgoing_.end() && (!then_close || out->second.then_close)) return false;
   RecordView view = RecordView::trusted(slab_.block(slot));
   tls::Bytes wire;
   if (view.tls().empty()) {
     tls::append(wire, tls::as_bytes(text));
   } else if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
     // Its keys are being worked with: the record's would repeat a nonce.
-    if (!drowsy->second.stream.put(text, wire)) return release_parked(slot);
+    if (!drowsy->second.stream.put(text, wire)) {
+      release_parked(slot);
+      return false;
+    }
   } else if (auto done = tls::seal_frozen(crypto_, view.tls(), tls::as_bytes(text), wire); !done) {
     // The keys have done their share for a sleeper: a worker's session renews them.
     if (then_close) release_parked(slot);
-    return;
+    return false;
   }
   transmit(slot, std::move(wire), then_close);
+  return true;
 }
 
 // When the slot must be looked at: its keepalive, aligned for all connections of one client address
@@ -236,7 +253,8 @@ void Den::due(uint32_t slot) {
     // A mailbox that cannot be watched is looked at instead.
     if (!watched(slot)) refreshes_.add(slot, true);
   } else if (loop().now_ms() >= uint64_t(view.parked_at_s()) * 1000 + timeout_ms) {
-    return say_to_parked(slot, "* BYE Autologout: no command for too long\r\n", true);
+    say_to_parked(slot, "* BYE Autologout: no command for too long\r\n", true);
+    return;
   }
   set_due(slot);
 }
@@ -251,6 +269,33 @@ void Den::mailbox_changed(uint32_t slot) {
   view.set_flag(kFlagChanged, true);
   // Outside IDLE nothing may be pushed but what no command is needed for; it waits for one.
   if (view.mode() == Parked::IDLE) refreshes_.add(slot, false);
+}
+
+// Messages came, and nothing else is known to have happened. Where nothing else is under way with
+// the sleeper either, that is all a refresh would find out, so the client is told at once. What its
+// messages are, a worker sees when the client asks; it knows from Begin.exists how many were told.
+void Den::mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms) {
+  if (slab_.state(slot) != SlotState::kParked || sessions_.contains(slot) ||
+      refreshes_.queued(slot) || outgoing_.contains(slot) || drowsy_.contains(slot)) {
+    return mailbox_changed(slot);
+  }
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  // An arrival before the last look may have been counted there. Two seconds for one that has begun
+  // and for clocks that are read once per turn.
+  constexpr uint64_t kLookSeconds = 2;
+  bool counts = view.flag(kFlagAnnounces) && view.mode() == Parked::IDLE &&
+                !view.flag(kFlagChanged) &&
+                after_ms >= (view.looked_at_s() + kLookSeconds) * 1000 &&
+                messages < UINT32_MAX - view.exists();
+  if (!counts) return mailbox_changed(slot);
+  uint32_t exists = view.exists() + messages;
+  if (!say_to_parked(slot, fmt::format("* {} EXISTS\r\n", exists), false)) {
+    return mailbox_changed(slot);
+  }
+  // The record is marked as half sent until the bytes are out, so a den that dies in between leaves
+  // no sleeper that was told something else than its record says.
+  view.set_exists(exists);
+  ++counters_.announced;
 }
 
 bool Den::may_refresh(uint32_t slot) const {

@@ -233,6 +233,8 @@ class DenTest : public testing::Test {
     parked->set_idle_tag("a2");
     parked->set_state(state);
     parked->set_small_talk(true);
+    parked->set_announces(exists_ > 0);
+    parked->set_exists(exists_);
   }
   // The whole four-step handshake, of a client in IDLE with tag a2.
   void park(Client& client, const std::string& state) {
@@ -246,9 +248,29 @@ class DenTest : public testing::Test {
     send_park(9, state);
     EXPECT_TRUE(must_close(worker_)) << "parked: the worker's end is closed";
   }
+  // The worker of a woken session answers its IDLE and parks it.
+  void park_again(Client& client, uint64_t consumed) {
+    worker_says("+ idling\r\n");
+    client.hears("+ idling\r\n");
+    ASSERT_TRUE(must_receive<wire::DenToWatch>(watch_).message.has_unsubscribe());
+    offer();
+    watch_subscribes();
+    ASSERT_TRUE(must_receive<wire::DenToWorker>(worker_).message.has_ready());
+    send_park(consumed, "state-1");
+    ASSERT_TRUE(must_close(worker_));
+  }
   void change() {
     wire::WatchToDen message;
     message.mutable_changed()->add_watches(watch_id_);
+    must_send(watch_, message);
+  }
+  // Mail came after `after_ms`, CLOCK_MONOTONIC.
+  void arrive(uint32_t count, uint64_t after_ms) {
+    wire::WatchToDen message;
+    auto* arrived = message.mutable_changed()->add_arrived();
+    arrived->set_watch(watch_id_);
+    arrived->set_count(count);
+    message.mutable_changed()->set_after_ms(after_ms);
     must_send(watch_, message);
   }
   // A worker is asked for; the test takes its place.
@@ -269,6 +291,7 @@ class DenTest : public testing::Test {
   io::Fd slab_;
   pid_t den_ = -1;
   uint32_t keepalive_ms_ = 900'000;
+  uint32_t exists_ = 0;  // what the worker says with a Park; 0: the den may announce nothing
   uint32_t offers_ = 0;
   uint32_t watch_id_ = 0;
   uint64_t session_ = 0;
@@ -355,6 +378,150 @@ TEST_F(DenTest, a_refresh_leaves_the_session_parked_with_its_new_state) {
   }
   client.say("DONE\r\n");
   client.hears("a2 OK Idle completed.\r\n");
+}
+
+// Later than any look of a worker's, by far.
+constexpr uint64_t kLongAfterMs = uint64_t(1) << 40;
+
+TEST_F(DenTest, mail_that_arrived_is_announced_with_no_worker_and_the_next_one_hears_how_much) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  arrive(1, kLongAfterMs);
+  client.hears("* 6 EXISTS\r\n");
+  arrive(2, kLongAfterMs);
+  client.hears("* 8 EXISTS\r\n");
+  // Also by a den that finds the record.
+  ::usleep(100'000);
+  kill_den();
+  start_den();
+  watch_subscribes();
+  attached();
+  auto begin = must_receive<wire::DenToWorker>(worker_).message.begin();
+  EXPECT_EQ(begin.state(), "state-1");
+  EXPECT_EQ(begin.exists(), 8u);
+  exists_ = 8;
+  refresh("", "state-2");
+  // The sweep at adoption; and one more where the watch answered after that one had begun.
+  pollfd again{tracker_.fd(), POLLIN, 0};
+  if (::poll(&again, 1, 300) == 1) {
+    attached();
+    must_receive<wire::DenToWorker>(worker_);
+    refresh("", "state-2");
+    ::usleep(50'000);
+  }
+  arrive(1, kLongAfterMs);
+  client.hears("* 9 EXISTS\r\n");
+  client.say("DONE\r\na3 FETCH 9 ALL\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  attached();
+  begin = must_receive<wire::DenToWorker>(worker_).message.begin();
+  EXPECT_EQ(begin.state(), "state-2");
+  EXPECT_EQ(begin.exists(), 9u);
+}
+
+TEST_F(DenTest, mail_that_a_worker_may_have_counted_already_is_left_to_a_worker) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  arrive(1, 0);
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 5u);
+  // And so is what comes while one looks, and then while another change waits.
+  arrive(1, kLongAfterMs);
+  ::usleep(20'000);
+  exists_ = 6;
+  refresh("* 6 EXISTS\r\n", "state-2");
+  client.hears("* 6 EXISTS\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().state(), "state-2");
+  exists_ = 7;
+  refresh("* 7 EXISTS\r\n", "state-3");
+  client.hears("* 7 EXISTS\r\n");
+}
+
+TEST_F(DenTest, outside_idle_an_arrival_waits_for_a_command) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  arrive(1, kLongAfterMs);
+  EXPECT_TRUE(client.silent());
+  client.say("a3 NOOP\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 5u);
+  worker_hears("a3 NOOP\r\n");
+}
+
+// A change and the client's word at one moment: whichever the den sees first, the word is answered.
+TEST_F(DenTest, a_word_that_comes_as_a_refresh_begins_is_not_lost) {
+  Client client = open_session();
+  park(client, "state-1");
+  for (int round = 0; round < 50 && !HasFailure(); ++round) {
+    client.say("DONE\r\n");
+    change();
+    pollfd wait{tracker_.fd(), POLLIN, 0};
+    bool asked = ::poll(&wait, 1, 5) == 1;
+    bool awake = false;
+    if (asked) {
+      attached();
+      auto begin = must_receive<wire::DenToWorker>(worker_).message.begin();
+      if (begin.purpose() == wire::DenToWorker::REFRESH) {
+        refresh("", "state-1");
+      } else {
+        // The change was seen first: a worker tells it before it ends the IDLE.
+        worker_hears("DONE\r\n");
+        worker_says("a2 OK Idle completed.\r\n");
+        awake = true;
+      }
+    }
+    client.hears("a2 OK Idle completed.\r\n");
+    client.say("a2 IDLE\r\n");
+    if (!awake && ::poll(&wait, 1, 5) == 1) {
+      attached();
+      must_receive<wire::DenToWorker>(worker_);
+      awake = true;
+      worker_hears("a2 IDLE\r\n");
+      park_again(client, 9);
+    } else if (awake) {
+      worker_hears("a2 IDLE\r\n");
+      park_again(client, 6 + 9);
+    } else {
+      client.hears("+ idling\r\n");
+    }
+  }
+}
+
+TEST_F(DenTest, a_den_whose_tracker_died_answers_small_talk_and_asks_the_next_one) {
+  Client client = open_session();
+  park(client, "state-1");
+  // The tracker dies with the question on its way: its link still takes messages for a moment.
+  client.say("DONE\r\na3 CHECK\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  tracker_.close();
+  Client other = [this] {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    io::Fd far(ends[1]);
+    wire::LoginToDen message;
+    message.mutable_handover()->set_grant(std::string(16, 'g'));
+    message.mutable_handover()->set_tag("b1");
+    message.mutable_handover()->set_remote_address("127.0.0.9");
+    must_send(login_, message, far.get());
+    return Client{io::Fd(ends[0])};
+  }();
+  EXPECT_TRUE(other.silent(100)) << "it waits for a tracker";
+  tracker_ = link(wire::TRACKER);
+  EXPECT_TRUE(must_receive<wire::DenToTracker>(tracker_).message.has_census());
+  bool resumed = false;
+  bool opened = false;
+  for (int i = 0; i < 2; ++i) {
+    auto asked = must_receive<wire::DenToTracker>(tracker_);
+    resumed |= asked.message.has_attach();
+    opened |= asked.message.has_open();
+  }
+  EXPECT_TRUE(resumed && opened);
 }
 
 TEST_F(DenTest, what_the_client_says_during_a_refresh_waits_for_it) {

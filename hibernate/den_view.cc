@@ -47,11 +47,12 @@ std::string Den::view() {
       by_mode[wire::WorkerToDen::Parked::AUTHENTICATED], sessions_.size(), outgoing_.size(),
       drowsy_.size());
   text += fmt::format(
-      "den[{}] handed_over={} closed={} parks={} crossed={} attaches={} refreshes={} "
+      "den[{}] handed_over={} closed={} parks={} crossed={} attaches={} refreshes={} announced={} "
       "refreshes_put_off={} sweeps={} workers_lost={} broken_records={} adopted={} "
       "not_adopted={}\n",
       process_.index(), c.handed_over, c.closed, c.parks, c.crossed, c.attaches, c.refreshes,
-      c.refreshes_put_off, c.sweeps, c.workers_lost, c.broken_records, c.adopted, c.not_adopted);
+      c.announced, c.refreshes_put_off, c.sweeps, c.workers_lost, c.broken_records, c.adopted,
+      c.not_adopted);
   text += fmt::format(
       "den[{}] talk_done={} talk_idle={} talk_noop={} talk_logout={} keepalives={}\n",
       process_.index(), c.talk_done, c.talk_idle, c.talk_noop, c.talk_logout, c.keepalives);

@@ -18,6 +18,8 @@ struct Fixed {
   uint64_t session;
   std::byte cookie[16];
   uint32_t parked_at_s;
+  uint32_t looked_at_s;
+  uint32_t exists;
   uint8_t mode;
   uint8_t flags;
   uint8_t tls_bytes;
@@ -30,7 +32,7 @@ struct Fixed {
   uint16_t port;
   uint16_t user_bytes;
 };
-static_assert(sizeof(Fixed) == 56, "docs/parked-record.md says so");
+static_assert(sizeof(Fixed) == 64, "docs/parked-record.md says so");
 
 enum Part { kTls, kUser, kAddress, kTag, kState, kDirectories, kInput };
 
@@ -51,6 +53,7 @@ uint32_t checksum_of(std::span<const std::byte> record) {
   fixed.mode = 0;
   fixed.flags = 0;
   fixed.parked_at_s = 0;
+  fixed.exists = 0;
   uint32_t hash = fnv(2166136261u, std::as_bytes(std::span(&fixed, 1)));
   auto rest = record.subspan(sizeof fixed);
   if (fixed.tls_bytes >= tls::kMaterialOffset) {
@@ -124,10 +127,13 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
   fixed.session = parts.session;
   std::memcpy(fixed.cookie, parts.cookie.data(), sizeof fixed.cookie);
   fixed.parked_at_s = parts.parked_at_s;
+  fixed.looked_at_s = parts.looked_at_s;
+  fixed.exists = parts.exists;
   fixed.mode = uint8_t(parts.mode);
   fixed.flags =
       uint8_t((parts.small_talk ? kFlagSmallTalk : 0) | (parts.selected ? kFlagSelected : 0) |
-              (parts.changed ? kFlagChanged : 0) | (parts.sending ? kFlagSending : 0));
+              (parts.changed ? kFlagChanged : 0) | (parts.sending ? kFlagSending : 0) |
+              (parts.announces ? kFlagAnnounces : 0));
   fixed.tls_bytes = uint8_t(parts.tls.size());
   fixed.user_bytes = uint16_t(parts.user.size());
   fixed.address_bytes = parts.address.size;
@@ -216,6 +222,11 @@ uint32_t RecordView::parked_at_s() const { return load(block_).parked_at_s; }
 void RecordView::set_parked_at_s(uint32_t seconds) {
   std::memcpy(block_.data() + offsetof(Fixed, parked_at_s), &seconds, sizeof seconds);
 }
+uint32_t RecordView::looked_at_s() const { return load(block_).looked_at_s; }
+uint32_t RecordView::exists() const { return load(block_).exists; }
+void RecordView::set_exists(uint32_t messages) {
+  std::memcpy(block_.data() + offsetof(Fixed, exists), &messages, sizeof messages);
+}
 std::span<std::byte> RecordView::tls() const {
   return block_.subspan(sizeof(Fixed), load(block_).tls_bytes);
 }
@@ -249,6 +260,9 @@ RecordParts RecordView::parts() const {
   parts.session = session();
   std::memcpy(parts.cookie.data(), cookie().data(), parts.cookie.size());
   parts.parked_at_s = parked_at_s();
+  parts.looked_at_s = looked_at_s();
+  parts.exists = exists();
+  parts.announces = flag(kFlagAnnounces);
   parts.mode = mode();
   parts.small_talk = flag(kFlagSmallTalk);
   parts.selected = flag(kFlagSelected);

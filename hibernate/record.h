@@ -2,10 +2,9 @@
 // The parked record: all that is kept of a sleeping connection, in one block of the slab.
 //
 //   record   = length[4] checksum[4] fixed tls user address tag state directories input
-//   fixed    = session[8] cookie[16] parked_at_s[4] mode[1] flags[1] tls_bytes[1] reserved[1]
-//              tag_bytes[1] address_bytes[1] state_bytes[2] directory_bytes[2] input_bytes[2]
-//              port[2]
-//              user_bytes[2]
+//   fixed    = session[8] cookie[16] parked_at_s[4] looked_at_s[4] exists[4] mode[1] flags[1]
+//              tls_bytes[1] reserved[1] tag_bytes[1] address_bytes[1] state_bytes[2]
+//              directory_bytes[2] input_bytes[2] port[2] user_bytes[2]
 //   mode     = wire::WorkerToDen::Parked::Mode
 //   tls      = tls::SessionKeys frozen; its two counters are advanced in place
 //   address  = 4 or 16 bytes, network order
@@ -14,7 +13,8 @@
 //   input    = client bytes already decrypted that no worker has answered yet
 //
 // The checksum (FNV-1a, 32 bits: it finds torn and stray writes, not malice) covers everything
-// behind it but `mode`, `flags`, `parked_at_s` and the two TLS counters, which change in place.
+// behind it but `mode`, `flags`, `parked_at_s`, `exists` and the two TLS counters, which change in
+// place.
 
 #include <array>
 #include <cstddef>
@@ -50,6 +50,12 @@ struct RecordParts {
   uint64_t session = 0;
   std::array<std::byte, 16> cookie{};
   uint32_t parked_at_s = 0;
+  // CLOCK_MONOTONIC, in whole seconds: a worker's last look at the mailbox ended before the second
+  // after this one was over.
+  uint32_t looked_at_s = 0;
+  // Messages the client has been told of; as the state says, plus what the den announced.
+  uint32_t exists = 0;
+  bool announces = false;  // the den may say EXISTS by itself (relay.proto, Parked.announces)
   ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
   // The den may answer small talk, and the keys below are what it needs.
   bool small_talk = true;
@@ -75,6 +81,7 @@ inline constexpr uint8_t kFlagSmallTalk = 1;
 inline constexpr uint8_t kFlagSending = 2;   // bytes of this session may be half sent
 inline constexpr uint8_t kFlagChanged = 4;   // its mailbox changed since the state was made
 inline constexpr uint8_t kFlagSelected = 8;  // what DONE leads back to: SELECTED or AUTHENTICATED
+inline constexpr uint8_t kFlagAnnounces = 16;
 
 // Length of the record at the front of `bytes`; 0 when that cannot be one. Checks no checksum.
 size_t record_bytes(std::span<const std::byte> bytes);
@@ -100,6 +107,9 @@ class RecordView {
   bool flag(uint8_t flag_bit) const { return (flags() & flag_bit) != 0; }
   uint32_t parked_at_s() const;
   void set_parked_at_s(uint32_t seconds);
+  uint32_t looked_at_s() const;
+  uint32_t exists() const;
+  void set_exists(uint32_t messages);
   std::span<std::byte> tls() const;
   std::string_view user() const;
   Address address() const;

@@ -12,6 +12,9 @@ RecordParts full_parts() {
   parts.session = 77;
   parts.cookie.fill(std::byte{9});
   parts.parked_at_s = 5;
+  parts.looked_at_s = 4;
+  parts.exists = 1234;
+  parts.announces = true;
   parts.mode = wire::WorkerToDen::Parked::IDLE;
   parts.selected = true;
   tls::SessionKeys keys;
@@ -34,6 +37,9 @@ TEST(Record, every_part_survives) {
   RecordParts back = view->parts();
   EXPECT_EQ(back.session, parts.session);
   EXPECT_EQ(back.cookie, parts.cookie);
+  EXPECT_EQ(back.looked_at_s, 4u);
+  EXPECT_EQ(back.exists, 1234u);
+  EXPECT_EQ(back.announces, true);
   EXPECT_EQ(back.mode, parts.mode);
   EXPECT_EQ(back.selected, true);
   EXPECT_EQ(back.changed, false);
@@ -55,6 +61,7 @@ TEST(Record, what_changes_in_place_leaves_the_checksum_right) {
   view.set_flag(kFlagChanged, true);
   view.set_mode(wire::WorkerToDen::Parked::SELECTED);
   view.set_parked_at_s(1234);
+  view.set_exists(1235);
   auto keys = tls::FrozenKeys::attach(view.tls());
   ASSERT_TRUE(keys);
   ASSERT_TRUE(keys->advance_send(3));
@@ -67,9 +74,10 @@ TEST(Record, any_flipped_bit_elsewhere_is_noticed) {
   encode(parts, good);
   size_t noticed = 0;
   size_t tried = 0;
-  size_t counters = 56 + tls::kSendCountOffset;
+  size_t counters = 64 + tls::kSendCountOffset;
   for (size_t at = 0; at < good.size(); ++at) {
-    if (at >= 32 && at < 38) continue;                   // parked_at_s, mode, flags
+    if (at >= 32 && at < 36) continue;                   // parked_at_s
+    if (at >= 40 && at < 46) continue;                   // exists, mode, flags
     if (at >= counters && at < counters + 16) continue;  // TLS counters
     std::vector<std::byte> bad = good;
     bad[at] ^= std::byte{0x10};

@@ -27,6 +27,7 @@ class RefreshQueue {
     (sweep ? sweeps_ : changes_).push_back(slot);
   }
   void forget(uint32_t slot) { queued_[slot] = 0; }
+  bool queued(uint32_t slot) const { return queued_[slot] != 0; }
 
   struct Next {
     uint32_t slot;

@@ -166,6 +166,7 @@ bool Session::open_relay(io::Channel& worker_end) {
   begin->set_tls(stream_.tls());
   begin->set_mode(parts_.mode);
   begin->set_idle_tag(parts_.idle_tag);
+  if (parts_.announces) begin->set_exists(parts_.exists);
   return bool(wire::try_send(relay_, message));
 }
 
@@ -356,6 +357,7 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   parts_.state = park.parked().state();
   parts_.small_talk = park.parked().small_talk();
   parts_.selected = parts_.mode != Worker::Parked::AUTHENTICATED;
+  looked(park.parked());
   parts_.changed = changed_;
   parts_.sending = false;
   parts_.input.clear();
@@ -371,6 +373,13 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   co_return true;
 }
 
+// A worker has looked at the mailbox before it said this.
+void Session::looked(const Worker::Parked& parked) {
+  parts_.announces = parked.announces();
+  parts_.exists = parked.exists();
+  parts_.looked_at_s = uint32_t(den_.loop().now_ms() / 1000);
+}
+
 // A refresh has its answer: the new record, then the bytes. kFlagSending covers the time between.
 io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
   ++den_.counters().refreshes;
@@ -379,6 +388,7 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
   collected_.clear();
   parts_.state = answer.parked().state();
   parts_.small_talk = answer.parked().small_talk();
+  looked(answer.parked());
   parts_.changed = changed_;
   parts_.tls = stream_.freeze();
   std::vector<std::string> former = parts_.directories;

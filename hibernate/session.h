@@ -113,6 +113,7 @@ class Session {
   void answer_worker(const wire::DenToWorker& message);
   void refuse_park(const std::string& reason);
   void commit();
+  void looked(const wire::WorkerToDen::Parked& parked);
   void pump();
   void break_relay();
   bool open_relay(io::Channel& worker_end);

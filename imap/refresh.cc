@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "imap/announced.h"
 #include "imap/session.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
@@ -24,8 +25,9 @@ Refreshed bye(std::string text) {
 // One refresh; the members are what its steps share.
 class Refresh {
  public:
-  Refresh(Output& out, SessionState& state, store::Mailbox mailbox)
-      : out_(out), state_(state), box_(*state.mailbox), mailbox_(mailbox) {}
+  // `told`: arrivals that the den has announced since.
+  Refresh(Output& out, SessionState& state, store::Mailbox mailbox, uint32_t told)
+      : out_(out), state_(state), box_(*state.mailbox), mailbox_(mailbox), told_(told) {}
 
   // Writes the responses and brings the state up to date.
   io::Task<Result<void>> say(store::Changes changes);
@@ -33,12 +35,14 @@ class Refresh {
  private:
   Result<> know_keywords(const store::Changes& changes);
   io::Task<Result<void>> say_expunged(std::vector<store::Expunged> expunged, uint64_t since);
+  io::Task<Result<void>> say_arrived(const store::Changes& changes);
   uint32_t take_arrivals(const store::Changes& changes);
 
   Output& out_;
   SessionState& state_;
   MailboxState& box_;
   store::Mailbox mailbox_;
+  uint32_t told_;
   std::vector<std::string> names_;
 };
 
@@ -70,14 +74,9 @@ io::Task<Result<void>> Refresh::say(store::Changes changes) {
     if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
   }
   IMAP_CO_TRY(co_await say_expunged(changes.expunged, changes.since));
-  if (!changes.arrived.empty()) {
-    box_.exists += uint32_t(changes.arrived.size());
-    box_.recent_count += take_arrivals(changes);
-    put_numbered_response(out_.text(), box_.exists, "EXISTS");
-    put_numbered_response(out_.text(), box_.recent_count, "RECENT");
-  }
-  box_.mod_seq = changes.status.highest_mod_seq;
   box_.uid_next = changes.status.uid_next;
+  IMAP_CO_TRY(co_await say_arrived(changes));
+  box_.mod_seq = changes.status.highest_mod_seq;
   box_.name = changes.status.name;
   co_return Result<void>{};
 }
@@ -105,6 +104,32 @@ io::Task<Result<void>> Refresh::say_expunged(std::vector<store::Expunged> expung
   co_return Result<void>{};
 }
 
+// The client counts `told_` messages more than the former view had: the first of what came since.
+// Of those that are gone again it is told so; of what came beyond them too.
+io::Task<Result<void>> Refresh::say_arrived(const store::Changes& changes) {
+  auto came = Created::since(changes);
+  if (auto done = came.cover(told_, mailbox_); !done) co_return std::unexpected(done.error());
+  box_.uid_next = std::max(box_.uid_next, came.uid_next());
+  UidSet vanished;
+  uint32_t counted = box_.exists + told_;
+  for (uint32_t i = told_; i-- > 0;) {
+    const Created::Message& message = came.messages()[i];
+    if (!message.gone) continue;
+    --counted;
+    vanished.add(message.uid);
+    if (state_.qresync) continue;
+    put_numbered_response(out_.text(), box_.exists + i + 1, "EXPUNGE");
+    if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
+  }
+  if (state_.qresync && !vanished.empty()) put_vanished_response(out_.text(), false, vanished);
+  if (changes.arrived.empty()) co_return Result<void>{};
+  box_.exists += uint32_t(changes.arrived.size());
+  box_.recent_count += take_arrivals(changes);
+  if (box_.exists > counted) put_numbered_response(out_.text(), box_.exists, "EXISTS");
+  put_numbered_response(out_.text(), box_.recent_count, "RECENT");
+  co_return Result<void>{};
+}
+
 // Answers how many of the arrived are \Recent here.
 uint32_t Refresh::take_arrivals(const store::Changes& changes) {
   uint32_t recent_from = changes.status.first_recent_uid;
@@ -124,7 +149,8 @@ uint32_t Refresh::take_arrivals(const store::Changes& changes) {
   return count;
 }
 
-io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionState& state) {
+io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionState& state,
+                                            uint32_t told) {
   auto store = user.store();
   if (!store) co_return std::unexpected(store.error());
   auto mailbox = (*store)->open_mailbox(state.mailbox->guid);
@@ -153,7 +179,7 @@ io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionStat
   if (changes->former_exists != state.mailbox->exists) {
     co_return bye("The session cannot be resumed.");
   }
-  Refresh difference(out, state, *mailbox);
+  Refresh difference(out, state, *mailbox, told);
   IMAP_CO_TRY(co_await difference.say(std::move(*changes)));
   co_return Refreshed{};
 }
@@ -182,9 +208,11 @@ io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::
   // Only IDLE allows to say anything unasked; and the view with unreported messages is another one
   // than the store's. Both stay as they are, for the next command.
   bool due = state->idle && state->mailbox && state->mailbox->unreported.empty();
+  auto told = told_since(begin, *state);
+  if (!told) co_return bye("The session cannot be resumed.");
   Refreshed answer;
   if (due) {
-    auto said = co_await refresh_mailbox(user, out, *state);
+    auto said = co_await refresh_mailbox(user, out, *state, *told);
     if (!said || !said->bye().empty()) co_return said;
   }
   bool settled = due || !state->mailbox;
@@ -196,6 +224,11 @@ io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::
   parked->set_idle_tag(state->idle_tag);
   parked->set_state(std::move(*bytes));
   parked->set_small_talk(settled);
+  if (state->mailbox) {
+    // What was not looked at is still only told.
+    parked->set_exists(state->mailbox->exists + (due ? 0 : *told));
+    parked->set_announces(due || *told > 0);
+  }
   co_return answer;
 }
 

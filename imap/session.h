@@ -141,7 +141,7 @@ class Session final : public ChangeListener {
 
   // session_restore.cc
   io::Task<Result<void>> restore(wire::DenToWorker::Begin begin);
-  Result<> restore_mailbox(const MailboxState& state);
+  Result<> restore_mailbox(const MailboxState& state, uint32_t told);
 
   SessionHost& host_;
   User& user_;

@@ -52,8 +52,11 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
     if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
   }
   for (const store::Expunged& gone : changes.expunged) box.view.mark_expunged(gone.uid);
+  uint32_t counted = box.view.exists();
   bool arrived = !changes.arrived.empty();
   if (arrived) IMAP_CO_TRY(take_arrivals(changes));
+  // The den may have announced them all (restore_mailbox).
+  bool more = box.view.exists() > counted;
   box.mod_seq = changes.status.highest_mod_seq;
   box.uid_next = changes.status.uid_next;
   box.name = changes.status.name;
@@ -63,7 +66,7 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
     said = true;
   }
   if (arrived) {
-    put_numbered_response(out_.text(), box.view.exists(), "EXISTS");
+    if (more) put_numbered_response(out_.text(), box.view.exists(), "EXISTS");
     put_numbered_response(out_.text(), box.recent_count(), "RECENT");
     said = true;
   }
@@ -78,8 +81,9 @@ Result<> Session::take_arrivals(const store::Changes& changes) {
     // Not claimed: the next session to look has them; \Recent promises no more (RFC 3501 2.3.2).
     recent_from = claimed ? *claimed : UINT32_MAX;
   }
+  uint32_t counted = box.view.last_uid();
   for (const store::Message& message : changes.arrived) {
-    box.view.append(message.uid);
+    if (message.uid > counted) box.view.append(message.uid);
     if (message.uid >= recent_from) box.recent.add(message.uid);
   }
   return {};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "imap/announced.h"
 #include "imap/session.h"
 #include "imap/try.h"
 #include "role/log.h"
@@ -57,7 +58,9 @@ io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
   condstore_ = state->condstore;
   qresync_ = state->qresync;
   client_id_ = state->client_id;
-  if (state->mailbox) IMAP_CO_TRY(restore_mailbox(*state->mailbox));
+  auto told = told_since(begin, *state);
+  if (!told) co_return say_bye("The session cannot be resumed.");
+  if (state->mailbox) IMAP_CO_TRY(restore_mailbox(*state->mailbox, *told));
   // The den may have answered DONE or IDLE meanwhile.
   if (begin.mode() == wire::WorkerToDen::Parked::IDLE) {
     begin_idle(begin.idle_tag());
@@ -65,11 +68,15 @@ io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
       auto said = co_await report_changes(true);
       if (!said) co_return std::unexpected(said.error());
     }
+  } else if (*told > 0) {
+    // The view has messages of after its mod-sequence: brought up to date before anything else.
+    auto said = co_await report_changes(false);
+    if (!said) co_return std::unexpected(said.error());
   }
   co_return Result<void>{};
 }
 
-Result<> Session::restore_mailbox(const MailboxState& state) {
+Result<> Session::restore_mailbox(const MailboxState& state, uint32_t told) {
   auto store = user_.store();
   if (!store) return say_bye("The mail store cannot be opened.");
   auto mailbox = (*store)->open_mailbox(state.guid);
@@ -77,6 +84,11 @@ Result<> Session::restore_mailbox(const MailboxState& state) {
     return say_bye(mailbox.error().kind == ErrorKind::kNotFound
                        ? "The selected mailbox was deleted."
                        : "The selected mailbox cannot be opened.");
+  }
+  if (told > 0) {
+    auto synced = mailbox->sync();
+    if (!synced) return say_bye("The selected mailbox cannot be read.");
+    if (synced->any()) tell_others(*mailbox);
   }
   for (int attempt = 0; attempt < kSnapshotAttemptsMax; ++attempt) {
     auto now = mailbox->snapshot();
@@ -105,6 +117,15 @@ Result<> Session::restore_mailbox(const MailboxState& state) {
     box.name = now->status.name;
     box.uid_validity = state.uid_validity;
     box.uid_next = state.uid_next;
+    if (told > 0) {
+      auto came = Created::since(*changes);
+      if (!came.cover(told, *mailbox)) return say_bye("The selected mailbox cannot be written.");
+      for (const Created::Message& message : came.messages().first(told)) {
+        box.view.append(message.uid);
+        if (message.gone) box.view.mark_expunged(message.uid);
+      }
+      box.uid_next = std::max(now->status.uid_next, came.uid_next());
+    }
     box.read_only = state.read_only;
     box.mod_seq = state.mod_seq;
     box.recent = box.view.intersect(state.recent);

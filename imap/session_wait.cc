@@ -201,6 +201,11 @@ io::Task<Result<void>> Session::park(bool small_talk) {
   parked.set_idle_tag(idle_tag_);
   parked.set_state(std::move(*state));
   parked.set_small_talk(small_talk);
+  // In IDLE everything was reported just now; EXISTS is then all that an arrival changes.
+  if (idle_ && selected_) {
+    parked.set_announces(true);
+    parked.set_exists(selected_->view.exists());
+  }
   IMAP_CO_TRY(co_await relay_.park(std::move(parked)));
   auto event = co_await relay_.next();
   if (event && *event == RelayEvent::kShutdown) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <random>
 
 #include "imap/test_mirror.h"
@@ -95,6 +96,25 @@ io::Task<void> change(Household* home, Watcher* writer, Random* random) {
   }
 }
 
+// Mail comes while the watcher sleeps, and its den says so without asking a worker. Some of it is
+// gone again before anyone has looked at it.
+io::Task<void> announce_mail(Household* home, Watcher* watcher, Random* random) {
+  bool parked = co_await watcher->client->parked();
+  EXPECT_TRUE(parked);
+  unsigned count = 1 + random->below(3);
+  for (unsigned i = 0; i < count; ++i) {
+    home->deliver("INBOX", fmt::format("Subject: announced {}\n\nx\n", random->below(1000)));
+  }
+  EXPECT_TRUE(watcher->client->announce(count));
+  if (random->below(3) != 0) co_return;
+  namespace fs = std::filesystem;
+  std::vector<fs::path> fresh;
+  for (const auto& file : fs::directory_iterator(home->mail_path() + "/new")) {
+    fresh.push_back(file.path());
+  }
+  if (!fresh.empty()) fs::remove(fresh[random->below(unsigned(fresh.size()))]);
+}
+
 // The watcher does something of its own; the sleeper also sleeps, or is told of changes.
 io::Task<void> act(Watcher* watcher, Random* random) {
   if (watcher->sleeps && random->below(2) == 0) {
@@ -149,7 +169,8 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
     co_await say(all[i], "SELECT INBOX");
   }
   for (int step = 0; step < kSteps; ++step) {
-    co_await change(home, &writer, &random);
+    if (sleeper.idle && random.below(2) == 0) co_await announce_mail(home, &sleeper, &random);
+    if (random.below(3) != 0) co_await change(home, &writer, &random);
     co_await act(&sleeper, &random);
     co_await act(&awake, &random);
     if (step % 10 == 9) {
@@ -181,7 +202,88 @@ TEST_P(Sleep, sees_what_an_awake_session_sees) {
   EXPECT_EQ(home.run(run_seed(&home, GetParam())), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Sleep, ::testing::Range(1u, 9u));
+INSTANTIATE_TEST_SUITE_P(Seeds, Sleep, ::testing::Range(1u, 17u));
+
+// The sleeper in IDLE, parked, of a mailbox with two messages.
+io::Task<Client*> dozing(Household* home, io::Scope* scope, std::string enable) {
+  home->host().settings.set_park_after_ms(1);
+  home->deliver("INBOX", "Subject: 1\n\nx\n");
+  home->deliver("INBOX", "Subject: 2\n\nx\n");
+  Client& client = home->client(*scope, "s");
+  client.log_in();
+  co_await client.take_until("l0 ");
+  if (!enable.empty()) co_await client.command(enable);
+  co_await client.command("SELECT INBOX");
+  client.send("i IDLE\r\n");
+  co_await client.take_until("+ ");
+  bool parked = co_await client.parked();
+  EXPECT_TRUE(parked);
+  EXPECT_TRUE(client.record().announces());
+  EXPECT_EQ(client.record().exists(), 2u);
+  co_return &client;
+}
+
+io::Task<void> told_once(Household* home, io::Scope* scope) {
+  Client* client = co_await dozing(home, scope, "");
+  home->deliver("INBOX", "Subject: 3\n\nx\n");
+  EXPECT_TRUE(client->announce(1));
+  home->deliver("INBOX", "Subject: 4\n\nx\n");
+  co_await client->refresh();
+  EXPECT_EQ(client->record().exists(), 4u);
+  client->send("DONE\r\n");
+  std::string told = co_await client->take_until("i ");
+  EXPECT_EQ(told, "* 3 EXISTS\r\n* 4 EXISTS\r\n* 4 RECENT\r\ni OK Idle completed.\r\n");
+  std::string uids = co_await client->command("UID SEARCH ALL");
+  EXPECT_NE(uids.find("* SEARCH 1 2 3 4\r\n"), std::string::npos) << uids;
+}
+TEST(Announced, messages_are_counted_once_and_get_their_uids_when_a_worker_looks) {
+  play(told_once);
+}
+
+io::Task<void> told_of_the_gone(Household* home, io::Scope* scope) {
+  Client* client = co_await dozing(home, scope, "");
+  std::string new_folder = home->mail_path() + "/new";
+  home->deliver("INBOX", "Subject: 3\n\nx\n");
+  home->deliver("INBOX", "Subject: 4\n\nx\n");
+  EXPECT_TRUE(client->announce(2));
+  std::filesystem::remove(std::filesystem::directory_iterator(new_folder)->path());
+  // The first word is a command during which EXPUNGE may not be said (RFC 3501 7.4.1).
+  client->send("DONE\r\n");
+  std::string told = co_await client->take_until("i ");
+  EXPECT_TRUE(told.starts_with("* 4 EXISTS\r\n")) << told;
+  std::string found = co_await client->command("FETCH 1:4 (UID)");
+  found += co_await client->command("NOOP");
+  Mirror mirror;
+  mirror.take("* 2 EXISTS\r\n");
+  mirror.take(told);
+  mirror.take(found);
+  EXPECT_EQ(mirror.entries().size(), 3u) << told << found;
+  EXPECT_TRUE(mirror.complaints().empty());
+  std::string after = co_await client->command("FETCH 1:3 (UID)");
+  mirror.take(after);
+  EXPECT_EQ(mirror.entries().size(), 3u) << after;
+}
+TEST(Announced, a_message_that_was_gone_before_anyone_looked_is_reported_expunged) {
+  play(told_of_the_gone);
+}
+
+io::Task<void> told_wrongly(Household* home, io::Scope* scope) {
+  Client* client = co_await dozing(home, scope, "ENABLE QRESYNC");
+  EXPECT_TRUE(client->announce(2));
+  co_await client->refresh();
+  EXPECT_EQ(client->record().exists(), 2u);
+  client->send("DONE\r\n");
+  std::string told = co_await client->take_until("i ");
+  EXPECT_NE(told.find("* VANISHED 3:4\r\n"), std::string::npos) << told;
+  home->deliver("INBOX", "Subject: 3\n\nx\n");
+  std::string next = co_await client->command("NOOP");
+  EXPECT_NE(next.find("* 3 EXISTS\r\n"), std::string::npos) << next;
+  std::string uids = co_await client->command("UID SEARCH ALL");
+  EXPECT_NE(uids.find("* SEARCH 1 2 5\r\n"), std::string::npos) << "those UIDs are used up" << uids;
+}
+TEST(Announced, a_qresync_client_hears_vanished_uids_for_files_that_never_were_messages) {
+  play(told_wrongly);
+}
 
 // --- QRESYNC against a model: what the client knew, plus what it was told, is the mailbox.
 

@@ -115,12 +115,7 @@ void Client::give(std::string text) {
 void Client::send(std::string text) {
   ASSERT_TRUE(state_ == State::kAwake || state_ == State::kParked) << name_;
   if (state_ == State::kParked) {
-    wire::DenToWorker::Begin begin;
-    begin.set_purpose(wire::DenToWorker::INPUT);
-    begin.set_state(parked_.state());
-    begin.set_mode(parked_.mode());
-    begin.set_idle_tag(parked_.idle_tag());
-    channel_ = start(begin);
+    channel_ = start(resumption(wire::DenToWorker::INPUT));
     given_bytes_ = 0;
     offered_ = false;
     state_ = State::kAwake;
@@ -129,14 +124,30 @@ void Client::send(std::string text) {
   give(std::move(text));
 }
 
-io::Task<void> Client::refresh() {
-  if (state_ != State::kParked) co_return;
+wire::DenToWorker::Begin Client::resumption(wire::DenToWorker::Purpose purpose) const {
   wire::DenToWorker::Begin begin;
-  begin.set_purpose(wire::DenToWorker::REFRESH);
+  begin.set_purpose(purpose);
   begin.set_state(parked_.state());
   begin.set_mode(parked_.mode());
   begin.set_idle_tag(parked_.idle_tag());
-  channel_ = start(begin);
+  if (parked_.announces()) begin.set_exists(parked_.exists());
+  return begin;
+}
+
+bool Client::announce(uint32_t messages) {
+  if (state_ != State::kParked || !parked_.announces()) return false;
+  EXPECT_EQ(parked_.mode(), wire::WorkerToDen::Parked::IDLE);
+  parked_.set_exists(parked_.exists() + messages);
+  std::string line = fmt::format("* {} EXISTS\r\n", parked_.exists());
+  text_ += line;
+  transcript_ += line;
+  progress_.set();
+  return true;
+}
+
+io::Task<void> Client::refresh() {
+  if (state_ != State::kParked) co_return;
+  channel_ = start(resumption(wire::DenToWorker::REFRESH));
   state_ = State::kRefreshing;
   scope_.spawn(pump(++generation_));
   while (state_ == State::kRefreshing) {

@@ -60,6 +60,9 @@ class Client {
   void send(std::string text);
   // A change notice for the parked session: Begin(REFRESH). Ends when it is answered.
   io::Task<void> refresh();
+  // Mail came to the parked session's mailbox: "* n EXISTS" with no worker, where the record allows
+  // it. False: it does not.
+  bool announce(uint32_t messages);
   // What came since the last take(), once a line begins with `start` (a tag, "+ ", "* BYE").
   io::Task<std::string> take_until(std::string start);
   // send(tag + " " + command), then take_until(tag).
@@ -87,6 +90,7 @@ class Client {
   enum class State { kNew, kAwake, kRefreshing, kParked, kClosed };
 
   io::Channel start(const wire::DenToWorker::Begin& begin);
+  wire::DenToWorker::Begin resumption(wire::DenToWorker::Purpose purpose) const;
   io::Task<void> pump(uint64_t generation);
   void handle(const wire::WorkerToDen& message);
   void answer_offer(uint32_t number);

@@ -100,6 +100,19 @@ Result<uint32_t> Mailbox::claim_recent() {
   return row.first_recent_uid;
 }
 
+Result<uint32_t> Mailbox::skip_uids(uint32_t count) {
+  STORE_TRY(state_->check());
+  STORE_ASSIGN(Transaction transaction, Transaction::write(state_->database));
+  STORE_ASSIGN(MailboxRow row, load_mailbox(*state_, id_));
+  if (count >= UINT32_MAX - 1 - row.uid_next) {
+    return fail(ErrorKind::kLimit, "the mailbox is out of UIDs");
+  }
+  STORE_TRY(
+      state_->database.run("UPDATE mailbox SET uid_next = uid_next + ? WHERE id = ?", count, id_));
+  STORE_TRY(transaction.commit());
+  return row.uid_next;
+}
+
 Result<std::vector<Message>> Mailbox::messages(UidRange range, size_t max) {
   STORE_TRY(state_->check());
   std::vector<Message> messages;

@@ -137,6 +137,9 @@ class Mailbox {
   // status().first_recent_uid instead and claims nothing. Writes only if there is something to
   // claim.
   Result<uint32_t> claim_recent();
+  // Uses up the next `count` UIDs, as if messages had come and gone at once; answers the first. For
+  // messages that a client was told of and that were gone before they got a UID. No new mod_seq.
+  Result<uint32_t> skip_uids(uint32_t count);
 
   // --- Messages. UIDs in arguments are ascending; a UID that does not exist is skipped unless
   // said. Ascending by UID, at most `max` (page on with range.first = last uid + 1).

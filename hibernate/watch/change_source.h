@@ -2,7 +2,9 @@
 // ChangeSource: where "this directory has changed" comes from. Three implementations: fanotify (one
 // mark for the whole file system), inotify (a watch per directory), polling (a look per directory
 // and interval). Change means an entry that came, went or was renamed: all that happens in new/ and
-// cur/ of a Maildir.
+// cur/ of a Maildir. Two kinds are told apart where the kernel names the entry, because they are
+// most of what happens and need no look at the mailbox: a file that came, and one that moved on
+// from new/ to cur/ as it was.
 
 #include <string>
 #include <string_view>
@@ -13,11 +15,26 @@
 
 namespace dormouse::hibernate {
 
+// What happened to one entry, or to entries that nobody named.
+struct Change {
+  DirectoryKey from = 0;   // it was here, or here something changed; 0: it is new
+  DirectoryKey to = 0;     // it came here; 0: it did not
+  bool file = false;       // it may be a message: no directory, no leading dot
+  bool as_it_was = false;  // moved under its name, with Maildir's mark of no flags (":2,")
+
+  static Change of(DirectoryKey key) { return Change{key, 0, false, false}; }
+};
+
+// For a source that knows an entry's names.
+bool may_be_message(std::string_view name);
+bool moved_as_it_was(std::string_view from, std::string_view to);
+
 // Who is told. Calls come in batches, each ended by flush().
 class ChangeSink {
  public:
   virtual ~ChangeSink() = default;
-  virtual void changed(DirectoryKey key) = 0;
+  // `after_ms`: CLOCK_MONOTONIC; it happened after this moment. Only looked at where `file` is set.
+  virtual void changed(const Change& change, uint64_t after_ms) = 0;
   // Changes may have been missed, of any directory.
   virtual void lost(const std::string& reason) = 0;
   virtual void flush() = 0;
@@ -36,6 +53,8 @@ class ChangeSource {
   virtual void remove(DirectoryKey key) = 0;
   // Tells changes until its scope is cancelled. Answers why it cannot go on.
   virtual io::Task<Result<void>> run(ChangeSink& sink) = 0;
+  // Tells what is queued now, so that what comes next is known to come after this moment.
+  virtual void take_queued(ChangeSink&) {}
   // For the view: "key=value" pairs.
   virtual std::string state() const = 0;
 };

@@ -28,6 +28,46 @@ DirectoryKey directory_key(const SipKey& hash_key, std::string_view handle) {
 }
 
 namespace detail {
+namespace {
+
+struct Place {
+  DirectoryKey directory = 0;
+  std::string_view name;
+};
+
+// The directory and the name in one record, behind its header. False: malformed.
+bool parse_place(const SipKey& hash_key, std::span<const std::byte> record, Place& place) {
+  if (record.size() < kFsidBytes + kFileHandleHeaderBytes) return false;
+  uint32_t handle_bytes = read_u32(record.data() + kFsidBytes);
+  size_t key_bytes = kFsidBytes + 4 + handle_bytes;
+  std::array<char, wire::kMaxHandleBytes> text;
+  if (handle_bytes > record.size() - kFsidBytes - kFileHandleHeaderBytes ||
+      key_bytes > text.size()) {
+    return false;
+  }
+  // fsid, then the handle's type, then the handle: Directory.handle leaves its length out.
+  std::memcpy(text.data(), record.data(), kFsidBytes);
+  std::memcpy(text.data() + kFsidBytes, record.data() + kFsidBytes + 4, 4 + handle_bytes);
+  place.directory = directory_key(hash_key, std::string_view(text.data(), key_bytes));
+  std::string_view rest(reinterpret_cast<const char*>(record.data()), record.size());
+  rest.remove_prefix(kFsidBytes + kFileHandleHeaderBytes + handle_bytes);
+  place.name = rest.substr(0, rest.find('\0'));
+  return true;
+}
+
+Change change_of(uint64_t mask, const Place& where, const Place& from, const Place& to) {
+  bool file = (mask & FAN_ONDIR) == 0;
+  if ((mask & FAN_RENAME) != 0) {
+    return Change{from.directory, to.directory, file && may_be_message(to.name),
+                  file && moved_as_it_was(from.name, to.name)};
+  }
+  if ((mask & ~uint64_t(FAN_ONDIR)) == FAN_CREATE && file && may_be_message(where.name)) {
+    return Change{0, where.directory, true, false};
+  }
+  return Change::of(where.directory);
+}
+
+}  // namespace
 
 FanotifyEvent parse_fanotify_event(const SipKey& hash_key, std::span<const std::byte> bytes) {
   FanotifyEvent event;
@@ -42,6 +82,7 @@ FanotifyEvent parse_fanotify_event(const SipKey& hash_key, std::span<const std::
   event.overflow = (head.mask & FAN_Q_OVERFLOW) != 0;
   std::span<const std::byte> records =
       bytes.subspan(head.metadata_len, head.event_len - head.metadata_len);
+  Place where, from, to;
   while (records.size() >= kInfoHeaderBytes) {
     fanotify_event_info_header info{};
     std::memcpy(&info, records.data(), sizeof info);
@@ -49,23 +90,24 @@ FanotifyEvent parse_fanotify_event(const SipKey& hash_key, std::span<const std::
     std::span<const std::byte> record =
         records.subspan(kInfoHeaderBytes, info.len - kInfoHeaderBytes);
     records = records.subspan(info.len);
-    if (info.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME &&
-        info.info_type != FAN_EVENT_INFO_TYPE_DFID) {
-      continue;
+    Place* place = nullptr;
+    switch (info.info_type) {
+      case FAN_EVENT_INFO_TYPE_DFID_NAME:
+      case FAN_EVENT_INFO_TYPE_DFID:
+        place = &where;
+        break;
+      case FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
+        place = &from;
+        break;
+      case FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
+        place = &to;
+        break;
+      default:
+        continue;
     }
-    if (record.size() < kFsidBytes + kFileHandleHeaderBytes) return event;
-    uint32_t handle_bytes = read_u32(record.data() + kFsidBytes);
-    size_t key_bytes = kFsidBytes + 4 + handle_bytes;
-    std::array<char, wire::kMaxHandleBytes> text;
-    if (handle_bytes > record.size() - kFsidBytes - kFileHandleHeaderBytes ||
-        key_bytes > text.size()) {
-      return event;
-    }
-    // fsid, then the handle's type, then the handle: Directory.handle leaves its length out.
-    std::memcpy(text.data(), record.data(), kFsidBytes);
-    std::memcpy(text.data() + kFsidBytes, record.data() + kFsidBytes + 4, 4 + handle_bytes);
-    event.directory = directory_key(hash_key, std::string_view(text.data(), key_bytes));
+    if (!parse_place(hash_key, record, *place)) return event;
   }
+  event.change = change_of(head.mask, where, from, to);
   event.bytes = head.event_len;
   return event;
 }

@@ -5,13 +5,18 @@
 //   record = info_type(1) pad(1) len(2) fsid(8) handle_bytes(4) handle_type(4) handle name 0
 //
 // in the machine's byte order. A directory is known by fsid, handle type and handle, which is what
-// Directory.handle (wire/common.proto) holds.
+// Directory.handle (wire/common.proto) holds. FAN_RENAME has two records, for the place where the
+// entry was and where it is; either is missing when it lies on no marked file system.
+//
+// The kernel merges events of one name that wait in its queue: only a mask of FAN_CREATE alone says
+// that a file came and is still there.
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "hibernate/watch/change_source.h"
 #include "hibernate/watch/siphash.h"
 #include "hibernate/watch/watch_table.h"
 
@@ -26,7 +31,8 @@ struct FanotifyBatch {
   bool malformed = false;  // what was read breaks the grammar: take it for an overflow
 };
 
-// Calls changed(key) for every event's directory, consecutive ones of one directory once.
+// Calls changed(Change) for every event, and once for consecutive ones of one directory of which
+// no more is known than that it changed.
 template <class Changed>
 FanotifyBatch read_fanotify_events(const SipKey& hash_key, std::span<const std::byte> bytes,
                                    Changed&& changed);
@@ -34,8 +40,8 @@ FanotifyBatch read_fanotify_events(const SipKey& hash_key, std::span<const std::
 namespace detail {
 
 struct FanotifyEvent {
-  DirectoryKey directory = 0;  // 0: none was told
-  size_t bytes = 0;            // 0: malformed
+  Change change;     // from and to are 0: no directory was told
+  size_t bytes = 0;  // 0: malformed
   bool overflow = false;
 };
 FanotifyEvent parse_fanotify_event(const SipKey& hash_key, std::span<const std::byte> bytes);
@@ -55,8 +61,10 @@ FanotifyBatch read_fanotify_events(const SipKey& hash_key, std::span<const std::
     }
     ++batch.events;
     batch.overflow |= event.overflow;
-    if (event.directory != 0 && event.directory != previous) changed(event.directory);
-    previous = event.directory;
+    const Change& change = event.change;
+    bool told = change.to == 0 && (change.from == 0 || change.from == previous);
+    if (!told) changed(change);
+    previous = change.to == 0 ? change.from : 0;
     bytes = bytes.subspan(event.bytes);
   }
   return batch;

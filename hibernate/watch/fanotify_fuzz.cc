@@ -12,10 +12,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace dormouse::hibernate;
   auto bytes = std::as_bytes(std::span(data, size));
   size_t changed = 0;
-  FanotifyBatch batch = read_fanotify_events(SipKey{1, 2}, bytes, [&](DirectoryKey key) {
-    DORMOUSE_CHECK(key != 0 && key <= kKeyMask, "a key has 48 bits and is not 0");
+  FanotifyBatch batch = read_fanotify_events(SipKey{1, 2}, bytes, [&](const Change& change) {
+    DORMOUSE_CHECK((change.from | change.to) != 0, "something has changed");
+    DORMOUSE_CHECK((change.from | change.to) <= kKeyMask, "a key has 48 bits");
     ++changed;
   });
-  DORMOUSE_CHECK(changed <= batch.events, "at most one directory per event");
+  DORMOUSE_CHECK(changed <= batch.events, "at most one change per event");
   return 0;
 }

@@ -14,8 +14,9 @@ Result<io::Fd> make_fanotify_group(const std::string& path) {
   io::Fd group(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_DFID_NAME,
                              O_RDONLY | O_CLOEXEC));
   if (!group) return fail_errno(errno, "fanotify_init (needs Linux 5.9)");
-  constexpr uint64_t kEvents = FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO |
-                               FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ONDIR;
+  // FAN_RENAME (Linux 5.17) names both ends of a move in one event.
+  constexpr uint64_t kEvents =
+      FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ONDIR;
   if (fanotify_mark(group.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, kEvents, AT_FDCWD,
                     path.c_str()) != 0) {
     return fail_errno(

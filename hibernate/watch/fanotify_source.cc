@@ -41,22 +41,35 @@ Result<DirectoryKey> FanotifySource::add(const wire::Directory& directory) {
   return directory_key(key_, handle);
 }
 
+Result<bool> FanotifySource::read_some(ChangeSink& sink) {
+  uint64_t began_ms = loop_.now_ms();
+  ssize_t got = read(group_.get(), buffer_.data(), buffer_.size());
+  if (got < 0 && errno != EAGAIN && errno != EINTR) {
+    return fail_errno(errno, "reading fanotify events");
+  }
+  bool interrupted = got < 0 && errno == EINTR;
+  if (got > 0) {
+    FanotifyBatch batch =
+        read_fanotify_events(key_, std::span(buffer_.data(), size_t(got)),
+                             [&](const Change& change) { sink.changed(change, empty_at_ms_); });
+    events_ += batch.events;
+    if (batch.overflow || batch.malformed) {
+      ++overflows_;
+      sink.lost(batch.overflow ? "fanotify queue overflow" : "fanotify events of unknown form");
+    }
+  }
+  bool drained = !interrupted && (got <= 0 || buffer_.size() - size_t(got) > kEventBytesMax);
+  if (drained) empty_at_ms_ = began_ms;
+  return drained;
+}
+
 io::Task<Result<void>> FanotifySource::run(ChangeSink& sink) {
   while (true) {
     bool drained = false;
     for (int i = 0; i < kReadsPerTurn && !drained; ++i) {
-      ssize_t got = read(group_.get(), buffer_.data(), buffer_.size());
-      if (got < 0 && errno != EAGAIN && errno != EINTR) {
-        co_return fail_errno(errno, "reading fanotify events");
-      }
-      drained = got <= 0;
-      if (drained) break;
-      FanotifyBatch batch = read_fanotify_events(key_, std::span(buffer_.data(), size_t(got)),
-                                                 [&sink](DirectoryKey key) { sink.changed(key); });
-      events_ += batch.events;
-      if (!batch.overflow && !batch.malformed) continue;
-      ++overflows_;
-      sink.lost(batch.overflow ? "fanotify queue overflow" : "fanotify events of unknown form");
+      auto got = read_some(sink);
+      if (!got) co_return std::unexpected(got.error());
+      drained = *got;
     }
     sink.flush();
     if (drained) {
@@ -66,6 +79,12 @@ io::Task<Result<void>> FanotifySource::run(ChangeSink& sink) {
       co_return next;
     }
   }
+}
+
+void FanotifySource::take_queued(ChangeSink& sink) {
+  // An error comes again to run(), which says it.
+  [[maybe_unused]] auto got = read_some(sink);
+  sink.flush();
 }
 
 std::string FanotifySource::state() const {

@@ -24,6 +24,7 @@ class FanotifySource final : public ChangeSource {
   Result<DirectoryKey> add(const wire::Directory& directory) override;
   void remove(DirectoryKey) override {}
   io::Task<Result<void>> run(ChangeSink& sink) override;
+  void take_queued(ChangeSink& sink) override;
   std::string state() const override;
 
  private:
@@ -31,12 +32,19 @@ class FanotifySource final : public ChangeSource {
   // Some hundred events at a time: what a turn of the loop may cost.
   static constexpr size_t kBufferBytes = 64 * 1024;
   static constexpr int kReadsPerTurn = 4;
+  // Above the longest event: two records of a file system id, a handle and a name, 700 bytes. A
+  // read that leaves more room than this has emptied the queue.
+  static constexpr size_t kEventBytesMax = 1024;
+
+  // One read. True: the queue was empty at its end.
+  Result<bool> read_some(ChangeSink& sink);
 
   io::Loop& loop_;
   io::Fd group_;
   std::string fsid_;
   SipKey key_;
   std::vector<std::byte> buffer_;
+  uint64_t empty_at_ms_ = 0;  // the queue was found empty at this moment or later
   uint64_t events_ = 0;
   uint64_t overflows_ = 0;
 };

@@ -66,32 +66,71 @@ void InotifySource::remove(DirectoryKey key) {
   if (inotify_rm_watch(instance_.get(), int(key)) == 0 && watches_ > 0) --watches_;
 }
 
+// A move within what is watched is two events with one cookie, one right behind the other.
 void InotifySource::take(std::span<const std::byte> bytes, ChangeSink& sink) {
+  Change moved;  // the first half of a move
+  std::string_view moved_name;
+  uint32_t cookie = 0;
+  auto settle = [&] {
+    if (moved.from != 0) sink.changed(moved, empty_at_ms_);
+    moved = Change();
+  };
   while (bytes.size() >= sizeof(inotify_event)) {
     inotify_event event{};
     std::memcpy(&event, bytes.data(), sizeof event);
+    size_t name_bytes = std::min<size_t>(event.len, bytes.size() - sizeof event);
+    std::string_view name(reinterpret_cast<const char*>(bytes.data()) + sizeof event, name_bytes);
+    name = name.substr(0, name.find('\0'));
+    bytes = bytes.subspan(sizeof event + name_bytes);
     ++events_;
+    if ((event.mask & IN_IGNORED) != 0) continue;
+    auto where = DirectoryKey(event.wd);
+    bool file = (event.mask & IN_ISDIR) == 0 && may_be_message(name);
+    if ((event.mask & IN_MOVED_TO) != 0 && moved.from != 0 && event.cookie == cookie) {
+      moved.to = where;
+      moved.file = file;
+      moved.as_it_was = file && moved_as_it_was(moved_name, name);
+      settle();
+      continue;
+    }
+    settle();
     if ((event.mask & IN_Q_OVERFLOW) != 0) {
       ++overflows_;
       sink.lost("inotify queue overflow");
-    } else if ((event.mask & IN_IGNORED) == 0) {
-      sink.changed(DirectoryKey(event.wd));
+    } else if ((event.mask & IN_MOVED_FROM) != 0) {
+      moved = Change::of(where);
+      moved_name = name;
+      cookie = event.cookie;
+    } else if ((event.mask & (IN_MOVED_TO | IN_CREATE)) != 0) {
+      sink.changed(Change{0, where, file, false}, empty_at_ms_);
+    } else {
+      sink.changed(Change::of(where), empty_at_ms_);
       if ((event.mask & (IN_DELETE_SELF | IN_UNMOUNT)) != 0 && watches_ > 0) --watches_;
     }
-    bytes = bytes.subspan(std::min(bytes.size(), sizeof event + event.len));
   }
+  settle();
+}
+
+Result<bool> InotifySource::read_some(ChangeSink& sink) {
+  uint64_t began_ms = loop_.now_ms();
+  ssize_t got = read(instance_.get(), buffer_.data(), buffer_.size());
+  if (got < 0 && errno != EAGAIN && errno != EINTR) {
+    return fail_errno(errno, "reading inotify events");
+  }
+  bool interrupted = got < 0 && errno == EINTR;
+  if (got > 0) take(std::span(buffer_.data(), size_t(got)), sink);
+  bool drained = !interrupted && (got <= 0 || buffer_.size() - size_t(got) > kEventBytesMax);
+  if (drained) empty_at_ms_ = began_ms;
+  return drained;
 }
 
 io::Task<Result<void>> InotifySource::run(ChangeSink& sink) {
   while (true) {
     bool drained = false;
     for (int i = 0; i < kReadsPerTurn && !drained; ++i) {
-      ssize_t got = read(instance_.get(), buffer_.data(), buffer_.size());
-      if (got < 0 && errno != EAGAIN && errno != EINTR) {
-        co_return fail_errno(errno, "reading inotify events");
-      }
-      drained = got <= 0;
-      if (!drained) take(std::span(buffer_.data(), size_t(got)), sink);
+      auto got = read_some(sink);
+      if (!got) co_return std::unexpected(got.error());
+      drained = *got;
     }
     sink.flush();
     if (drained) {
@@ -101,6 +140,12 @@ io::Task<Result<void>> InotifySource::run(ChangeSink& sink) {
       co_return next;
     }
   }
+}
+
+void InotifySource::take_queued(ChangeSink& sink) {
+  // An error comes again to run(), which says it.
+  [[maybe_unused]] auto got = read_some(sink);
+  sink.flush();
 }
 
 std::string InotifySource::state() const {

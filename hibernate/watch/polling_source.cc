@@ -114,7 +114,7 @@ io::Task<void> PollingSource::lane(ChangeSink& sink) {
     if (entries_[index].serial != serial) continue;
     if (!look(entries_[index], known, info)) continue;
     ++changes_;
-    sink.changed(kKeyBit | index);
+    sink.changed(Change::of(kKeyBit | index), 0);
   }
 }
 

@@ -53,11 +53,21 @@ class TemporaryMaildir {
 
 class Recorder final : public ChangeSink {
  public:
-  void changed(DirectoryKey key) override { keys.insert(key); }
+  void changed(const Change& change, uint64_t after_ms) override {
+    keys.insert(change.from);
+    keys.insert(change.to);
+    bool ours = wanted.contains(change.from) || wanted.contains(change.to);
+    if (!ours) return;  // a mark on the file system hears of everybody's files
+    last = change;
+    last_after_ms = after_ms;
+  }
   void lost(const std::string& reason) override { losses.push_back(reason); }
   void flush() override {}
   std::set<DirectoryKey> keys;
   std::vector<std::string> losses;
+  std::set<DirectoryKey> wanted;
+  Change last;  // of the wanted
+  uint64_t last_after_ms = 0;
 };
 
 using Make = std::function<Result<std::unique_ptr<ChangeSource>>(io::Loop&)>;
@@ -194,6 +204,57 @@ TEST_P(Sources, say_so_when_the_kernel_had_to_drop_events) {
   ASSERT_TRUE(source) << source.error().message;
   TemporaryMaildir mail;
   EXPECT_EQ((*loop)->run(overflow_main(loop->get(), source->get(), &mail)), 0);
+}
+
+io::Task<int> tell_kinds(io::Loop* loop, ChangeSource* source, const TemporaryMaildir* mail) {
+  Recorder recorder;
+  io::Scope scope(*loop, co_await io::current_scope());
+  auto fresh = source->add(mail->directory("new"));
+  auto cur = source->add(mail->directory("cur"));
+  EXPECT_TRUE(fresh && cur);
+  if (!fresh || !cur) co_return 1;
+  recorder.wanted = {*fresh, *cur};
+  scope.spawn(run_source(source, &recorder));
+  auto see = [&](DirectoryKey key, std::function<void()> act) {
+    return told(loop, &recorder, key, std::move(act));
+  };
+  uint64_t before_ms = loop->now_ms();
+  EXPECT_TRUE(co_await loop->sleep(20));
+  source->take_queued(recorder);
+  EXPECT_TRUE(co_await see(*fresh, [mail] {
+    mail->write("tmp/1");
+    fs::rename(*mail / "tmp/1", *mail / "new/1");
+  }));
+  if (recorder.losses.empty()) {
+    EXPECT_TRUE(recorder.last.file) << "by rename";
+    EXPECT_EQ(recorder.last.to, *fresh);
+    EXPECT_GT(recorder.last_after_ms, before_ms) << "it came after the look";
+  }
+  EXPECT_TRUE(co_await see(*cur, [mail] { fs::rename(*mail / "new/1", *mail / "cur/1:2,"); }));
+  if (recorder.losses.empty()) {
+    EXPECT_TRUE(recorder.last.as_it_was);
+    EXPECT_EQ(recorder.last.from, *fresh);
+  }
+  EXPECT_TRUE(co_await see(*cur, [mail] { fs::rename(*mail / "cur/1:2,", *mail / "cur/1:2,S"); }));
+  if (recorder.losses.empty()) EXPECT_FALSE(recorder.last.as_it_was) << "a flag was set";
+  EXPECT_TRUE(co_await see(*fresh, [mail] { fs::create_directory(*mail / "new/folder"); }));
+  if (recorder.losses.empty()) EXPECT_FALSE(recorder.last.file) << "a directory is no message";
+  EXPECT_TRUE(co_await see(*fresh, [mail] { mail->write("new/.hidden"); }));
+  if (recorder.losses.empty()) EXPECT_FALSE(recorder.last.file) << "nor is a dot file";
+  scope.cancel();
+  co_await scope.join();
+  co_return 0;
+}
+
+TEST_P(Sources, tell_mail_that_came_and_mail_that_was_taken_over_from_other_changes) {
+  if (GetParam() == "polling") GTEST_SKIP() << "polling knows no names";
+  auto loop = io::Loop::create();
+  ASSERT_TRUE(loop);
+  auto source = make(GetParam(), **loop);
+  if (!source && GetParam() == "fanotify") GTEST_SKIP() << source.error().message;
+  ASSERT_TRUE(source) << source.error().message;
+  TemporaryMaildir mail;
+  EXPECT_EQ((*loop)->run(tell_kinds(loop->get(), source->get(), &mail)), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Sources, testing::Values("fanotify", "inotify", "polling"),

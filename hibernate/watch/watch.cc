@@ -44,7 +44,7 @@ Result<std::unique_ptr<Watch>> Watch::create(io::Loop& loop, io::Scope& scope,
 }
 
 Watch::Watch(io::Loop& loop, io::Scope& scope, const wire::Settings::Watch& settings)
-    : loop_(loop), scope_(scope), settings_(settings) {}
+    : loop_(loop), scope_(scope), settings_(settings), stir_(loop) {}
 
 Watch::~Watch() = default;
 
@@ -84,6 +84,17 @@ void Watch::start() {
   role::log_info("watch_backend", {{"backend", source_->name()}, {"why", why_}});
   scope_.spawn(listen(source_.get()));
   if (fallback_) scope_.spawn(listen(fallback_.get()));
+  scope_.spawn(settle());
+}
+
+// Keeps the moment after which an arrival is known to have come near to now.
+io::Task<void> Watch::settle() {
+  while (true) {
+    stir_.clear();
+    if (loop_.now_ms() > stirred_ms_ + kSettleMs && !co_await stir_.wait()) co_return;
+    if (!co_await loop_.sleep(kSettleStepMs)) co_return;
+    source_->take_queued(*this);
+  }
 }
 
 io::Task<void> Watch::listen(ChangeSource* source) {
@@ -128,26 +139,25 @@ void Watch::forget(std::vector<DirectoryKey>& unused) {
 }
 
 Result<> Watch::subscribe_all(Den& den, const wire::DenToWatch::Subscribe& request) {
-  std::vector<DirectoryKey> keys;
+  std::vector<DirectoryKey> keys;  // each once, in the order of the request: 64 at the most
   Result<> result;
+  if (request.watch() > WatchTable::kWatchMax) {
+    return fail(ErrorKind::kInvalid, "a watch's number has 31 bits");
+  }
   for (const auto& directory : request.directories()) {
     auto key = add(directory);
     if (!key) {
       result = std::unexpected(key.error());
       break;
     }
-    keys.push_back(*key);
+    if (std::ranges::find(keys, *key) == keys.end()) keys.push_back(*key);
   }
   std::vector<DirectoryKey> unused;
-  std::vector<DirectoryKey> added = keys;
-  std::ranges::sort(keys);
-  auto again = std::ranges::unique(keys);
-  keys.erase(again.begin(), again.end());
   // A subscription that fails leaves none behind: the session stays awake.
   if (result) result = table_.subscribe(den.slot, request.watch(), keys, unused);
   if (!result) {
     table_.unsubscribe(den.slot, request.watch(), unused);
-    for (DirectoryKey key : added) {
+    for (DirectoryKey key : keys) {
       if (!table_.wanted(key)) unused.push_back(key);
     }
   }
@@ -163,6 +173,8 @@ void Watch::subscribe(Den& den, const wire::DenToWatch::Subscribe& request) {
   message->set_watched(bool(done));
   if (done) {
     ++subscribed_;
+    stirred_ms_ = loop_.now_ms();
+    stir_.set();
   } else {
     ++refused_;
     message->set_reason(done.error().message);
@@ -173,20 +185,70 @@ void Watch::subscribe(Den& den, const wire::DenToWatch::Subscribe& request) {
   if (!den.outbox.push(answer)) den.end("does not read its answers");
 }
 
-void Watch::changed(DirectoryKey key) {
-  table_.for_each(key, [this](uint16_t slot, uint32_t watch) {
-    ++changes_;
-    Den& den = *dens_[slot];
-    if (!den.fresh) {
-      den.fresh = true;
-      fresh_.push_back(&den);
+void Watch::changed(const Change& change, uint64_t after_ms) {
+  stirred_ms_ = loop_.now_ms();
+  stir_.set();
+  auto collect = [this](DirectoryKey key, std::vector<Wanting>& into) {
+    into.clear();
+    if (key == 0) return;
+    table_.for_each(key, [&into](uint16_t slot, uint32_t watch, bool first) {
+      into.push_back(Wanting{slot, watch, first});
+    });
+  };
+  collect(change.from, left_);
+  collect(change.to, came_);
+  // From new/ to cur/ of one mailbox: whoever counts the message goes on doing so.
+  auto moved_on = [&](const Wanting& who, const std::vector<Wanting>& others) {
+    if (!change.as_it_was) return false;
+    return std::ranges::any_of(others, [&](const Wanting& other) {
+      return other.slot == who.slot && other.watch == who.watch && other.first != who.first;
+    });
+  };
+  for (const Wanting& who : left_) {
+    if (who.first && moved_on(who, came_)) {
+      ++moved_on_;
+    } else {
+      note_change(who);
     }
-    if (!den.lost.empty()) return;  // it will look at everything
-    den.pending.push_back(watch);
-    if (den.pending.size() < 2 * kPendingMax) return;
-    compact(den.pending);
-    if (den.pending.size() > kPendingMax) overflow(den, "more changes than the den took");
-  });
+  }
+  for (const Wanting& who : came_) {
+    if (!who.first && moved_on(who, left_)) continue;
+    if (who.first && change.file && change.from != change.to) {
+      note_arrival(who, after_ms);
+    } else {
+      note_change(who);
+    }
+  }
+}
+
+Watch::Den* Watch::stirred(uint16_t slot) {
+  Den* den = dens_[slot];
+  if (!den->fresh) {
+    den->fresh = true;
+    fresh_.push_back(den);
+  }
+  return den->lost.empty() ? den : nullptr;  // else it will look at everything
+}
+
+void Watch::note_change(const Wanting& who) {
+  ++changes_;
+  Den* den = stirred(who.slot);
+  if (den == nullptr) return;
+  den->pending.push_back(who.watch);
+  if (den->pending.size() < 2 * kPendingMax) return;
+  compact(den->pending);
+  if (den->pending.size() > kPendingMax) overflow(*den, "more changes than the den took");
+}
+
+void Watch::note_arrival(const Wanting& who, uint64_t after_ms) {
+  ++arrivals_;
+  Den* den = stirred(who.slot);
+  if (den == nullptr) return;
+  if (den->arrived.empty()) den->arrived_after_ms = after_ms;
+  den->arrived.push_back(Arrived{who.watch, 1});
+  if (den->arrived.size() < 2 * kPendingMax) return;
+  compact(den->arrived);
+  if (den->arrived.size() > kPendingMax) overflow(*den, "more arrivals than the den took");
 }
 
 void Watch::compact(std::vector<uint32_t>& pending) {
@@ -195,9 +257,23 @@ void Watch::compact(std::vector<uint32_t>& pending) {
   pending.erase(again.begin(), again.end());
 }
 
+void Watch::compact(std::vector<Arrived>& arrived) {
+  std::ranges::sort(arrived, {}, &Arrived::watch);
+  size_t kept = 0;
+  for (const Arrived& one : arrived) {
+    if (kept > 0 && arrived[kept - 1].watch == one.watch) {
+      arrived[kept - 1].count += one.count;
+    } else {
+      arrived[kept++] = one;
+    }
+  }
+  arrived.resize(kept);
+}
+
 void Watch::overflow(Den& den, std::string reason) {
   ++lost_;
   den.pending = {};
+  den.arrived = {};
   den.lost = std::move(reason);
   den.work.set();
 }
@@ -225,10 +301,10 @@ std::string Watch::view() const {
                    fallen_back_, fallback_->state());
   }
   fmt::format_to(std::back_inserter(out),
-                 "directories={} subscriptions={} table_bytes={} changes={} lost={} "
-                 "subscribed={} refused={}\n",
-                 table_.directories(), table_.subscriptions(), table_.bytes(), changes_, lost_,
-                 subscribed_, refused_);
+                 "directories={} subscriptions={} table_bytes={} changes={} arrivals={} "
+                 "moved_on={} lost={} subscribed={} refused={}\n",
+                 table_.directories(), table_.subscriptions(), table_.bytes(), changes_, arrivals_,
+                 moved_on_, lost_, subscribed_, refused_);
   for (const Den* den : dens_) {
     if (den == nullptr) continue;
     fmt::format_to(std::back_inserter(out), "den index={} told={} pending={} unread={}\n",

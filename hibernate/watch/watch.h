@@ -32,6 +32,11 @@ class Watch final : public ChangeSink {
   // Answers and notices on their way to one den. At half of it its requests stay in its socket.
   static constexpr size_t kOutboxMessages = 64;
   static constexpr uint32_t kTurnMessages = 32;
+  // A den announces what arrived after its session's mailbox was last looked at, so after_ms must
+  // keep up where little happens: the source is read once a second until nothing has been
+  // subscribed and nothing has changed for this long (a session parks well within it).
+  static constexpr uint64_t kSettleMs = 4'000;
+  static constexpr uint64_t kSettleStepMs = 1'000;
 
   static Result<std::unique_ptr<Watch>> create(io::Loop& loop, io::Scope& scope,
                                                WatchOptions options);
@@ -43,11 +48,21 @@ class Watch final : public ChangeSink {
   std::string_view backend() const { return source_->name(); }
   const std::string& why() const { return why_; }
 
-  void changed(DirectoryKey key) override;
+  void changed(const Change& change, uint64_t after_ms) override;
   void lost(const std::string& reason) override;
   void flush() override;
 
  private:
+  struct Arrived {
+    uint32_t watch = 0;
+    uint32_t count = 0;
+  };
+  // One subscription of a directory; `first`: mail arrives there.
+  struct Wanting {
+    uint16_t slot = 0;
+    uint32_t watch = 0;
+    bool first = false;
+  };
   // One den's link. Its subscriptions live and die with it.
   struct Den {
     Den(io::Loop& loop, io::Scope* parent, role::Link from, uint16_t number)
@@ -66,6 +81,8 @@ class Watch final : public ChangeSink {
     wire::Outbox outbox;
     io::Event work;
     std::vector<uint32_t> pending;  // watches that changed, with repetitions
+    std::vector<Arrived> arrived;   // mail that came, with repetitions
+    uint64_t arrived_after_ms = 0;  // of the first of them
     std::string lost;               // not empty: tell it to look at everything, and why
     bool fresh = false;             // has something since the last flush
     std::string reason;             // why it ended
@@ -85,7 +102,12 @@ class Watch final : public ChangeSink {
   Result<DirectoryKey> add(const wire::Directory& directory);
   void forget(std::vector<DirectoryKey>& unused);
   void overflow(Den& den, std::string reason);
+  void note_change(const Wanting& who);
+  void note_arrival(const Wanting& who, uint64_t after_ms);
+  Den* stirred(uint16_t slot);
+  io::Task<void> settle();
   static void compact(std::vector<uint32_t>& pending);
+  static void compact(std::vector<Arrived>& arrived);
 
   io::Loop& loop_;
   io::Scope& scope_;
@@ -96,10 +118,16 @@ class Watch final : public ChangeSink {
   WatchTable table_;
   std::vector<Den*> dens_;  // by slot; null: free
   std::vector<Den*> fresh_;
+  std::vector<Wanting> left_;  // working room of changed()
+  std::vector<Wanting> came_;
+  io::Event stir_;  // a subscription or a change: see settle()
+  uint64_t stirred_ms_ = 0;
   uint64_t subscribed_ = 0;
   uint64_t refused_ = 0;
   uint64_t fallen_back_ = 0;
   uint64_t changes_ = 0;
+  uint64_t arrivals_ = 0;
+  uint64_t moved_on_ = 0;  // from new/ to cur/ as they were: told to nobody
   uint64_t lost_ = 0;
 };
 

@@ -72,8 +72,9 @@ void events(benchmark::State& state) {
   }
   uint64_t told = 0;
   for (auto _ : state) {
-    read_fanotify_events(kKey, buffer, [&](DirectoryKey key) {
-      table->for_each(key, [&](uint16_t, uint32_t watch) { told += watch; });
+    read_fanotify_events(kKey, buffer, [&](const Change& change) {
+      table->for_each(change.from | change.to,
+                      [&](uint16_t, uint32_t watch, bool) { told += watch; });
     });
   }
   benchmark::DoNotOptimize(told);
@@ -122,8 +123,9 @@ void from_the_kernel(benchmark::State& state) {
     ssize_t got = 0;
     while ((got = read(group->get(), buffer.data(), buffer.size())) > 0) {
       auto batch = read_fanotify_events(
-          kKey, std::span(buffer.data(), size_t(got)),
-          [&](DirectoryKey key) { table.for_each(key, [&](uint16_t, uint32_t) { ++told; }); });
+          kKey, std::span(buffer.data(), size_t(got)), [&](const Change& change) {
+            table.for_each(change.from | change.to, [&](uint16_t, uint32_t, bool) { ++told; });
+          });
       seen += batch.events;
     }
   };

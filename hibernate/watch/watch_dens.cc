@@ -102,6 +102,23 @@ io::Task<void> Watch::tell(Den* den) {
         den->told += count;
         if (!co_await say(den, std::move(message))) co_return;
       }
+    } else if (!den->arrived.empty()) {
+      std::vector<Arrived> arrived = std::exchange(den->arrived, {});
+      uint64_t after_ms = den->arrived_after_ms;
+      compact(arrived);
+      while (!arrived.empty() && den->lost.empty()) {
+        size_t count = std::min(arrived.size(), size_t(wire::kMaxChangedWatches));
+        wire::WatchToDen message;
+        message.mutable_changed()->set_after_ms(after_ms);
+        for (; count > 0; --count) {
+          auto* one = message.mutable_changed()->add_arrived();
+          one->set_watch(arrived.back().watch);
+          one->set_count(arrived.back().count);
+          arrived.pop_back();
+          ++den->told;
+        }
+        if (!co_await say(den, std::move(message))) co_return;
+      }
     } else if (!co_await den->work.wait()) {
       co_return;
     }

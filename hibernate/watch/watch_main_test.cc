@@ -93,7 +93,13 @@ TEST_P(WatchProcess, tells_a_delivery_inside_its_sandbox) {
   std::ofstream(fs::path(root) / "1") << "mail";
   auto told = next<wire::WatchToDen>(den);
   // Or lost: a file system mark hears of everybody's files, and others may fill the queue.
-  if (!told.has_lost()) EXPECT_THAT(told.changed().watches(), testing::ElementsAre(5));
+  if (!told.has_lost()) {
+    const auto& changed = told.changed();
+    uint32_t watch = changed.arrived_size() > 0   ? changed.arrived(0).watch()
+                     : changed.watches_size() > 0 ? changed.watches(0)
+                                                  : 0;
+    EXPECT_EQ(watch, 5u);
+  }
   wire::MasterToRole drain;
   drain.mutable_drain();
   ASSERT_TRUE(wire::try_send(control, drain));

@@ -42,28 +42,28 @@ size_t WatchTable::find_head(uint16_t den, uint32_t watch) const {
        i = i + 1 == heads_.size() ? 0 : i + 1) {
     if (heads_[i] == kHeadGone) continue;
     const Slot& slot = slots_[heads_[i]];
-    if (slot.den() == den && slot.watch == watch) return i;
+    if (slot.den() == den && slot.watch() == watch) return i;
   }
   return heads_.size();
 }
 
 bool WatchTable::wanted(DirectoryKey key) const {
   bool found = false;
-  for_each(key, [&found](uint16_t, uint32_t) { found = true; });
+  for_each(key, [&found](uint16_t, uint32_t, bool) { found = true; });
   return found;
 }
 
-uint32_t WatchTable::put(DirectoryKey key, uint16_t den, uint32_t watch, uint32_t chained) {
+uint32_t WatchTable::put(DirectoryKey key, uint16_t den, uint32_t watch_first, uint32_t chained) {
   size_t i = home(key);
   while (slots_[i].key_den != kFree && slots_[i].key_den != kGone) i = next(i);
   if (slots_[i].key_den == kFree) ++taken_;
-  slots_[i] = Slot{key << 16 | den, watch, chained};
+  slots_[i] = Slot{key << 16 | den, watch_first, chained};
   ++live_;
   return uint32_t(i);
 }
 
 void WatchTable::put_head(uint32_t slot) {
-  size_t i = head_home(slots_[slot].den(), slots_[slot].watch);
+  size_t i = head_home(slots_[slot].den(), slots_[slot].watch());
   while (heads_[i] != kNone && heads_[i] != kHeadGone) i = i + 1 == heads_.size() ? 0 : i + 1;
   if (heads_[i] == kNone) ++heads_taken_;
   heads_[i] = slot;
@@ -88,10 +88,12 @@ Result<> WatchTable::subscribe(uint16_t den, uint32_t watch, std::span<const Dir
   }
   make_room(keys.size());
   // The new ones first: a directory that stays is never unwanted in between.
+  DORMOUSE_CHECK(watch <= kWatchMax, "a watch's number has 31 bits");
   uint32_t chain = kNone;
   for (DirectoryKey key : keys) {
     DORMOUSE_CHECK(key != 0 && key <= kKeyMask, "a key has 48 bits and is not 0");
-    chain = put(key, den, watch, chain);
+    bool first = key == keys.front();
+    chain = put(key, den, watch | (first ? kWatchMax + 1 : 0), chain);
   }
   size_t head = find_head(den, watch);
   if (head == heads_.size()) {
@@ -149,7 +151,7 @@ void WatchTable::rebuild(size_t slots, size_t heads) {
     if (head == kNone || head == kHeadGone) continue;
     uint32_t chain = kNone;
     for (uint32_t i = head; i != kNone; i = old_slots[i].next) {
-      chain = put(old_slots[i].key(), old_slots[i].den(), old_slots[i].watch, chain);
+      chain = put(old_slots[i].key(), old_slots[i].den(), old_slots[i].watch_first, chain);
     }
     put_head(chain);
   }

@@ -28,20 +28,23 @@ class WatchTable {
 
   explicit WatchTable(size_t directories_max = kDirectoriesMax);
 
-  // The subscription `watch` of `den` is for these directories from now on (each named once).
-  // Keys that nobody wants any more are appended to `unused`. kLimit: the table is full; then
-  // nothing has changed.
+  // The greatest number of a watch: one bit of it is ours.
+  static constexpr uint32_t kWatchMax = 0x7fffffff;
+
+  // The subscription `watch` of `den` is for these directories from now on (each named once), the
+  // first of which is remembered to be the first. Keys that nobody wants any more are appended to
+  // `unused`. kLimit: the table is full; then nothing has changed.
   Result<> subscribe(uint16_t den, uint32_t watch, std::span<const DirectoryKey> keys,
                      std::vector<DirectoryKey>& unused);
   // False: there was no such subscription.
   bool unsubscribe(uint16_t den, uint32_t watch, std::vector<DirectoryKey>& unused);
   void drop_den(uint16_t den, std::vector<DirectoryKey>& unused);
 
-  // wants(den, watch) for every subscription of the directory.
+  // wants(den, watch, first) for every subscription of the directory.
   template <class Wants>
   void for_each(DirectoryKey key, Wants&& wants) const {
     for (size_t i = home(key); slots_[i].key_den != kFree; i = next(i)) {
-      if (slots_[i].key() == key) wants(slots_[i].den(), slots_[i].watch);
+      if (slots_[i].key() == key) wants(slots_[i].den(), slots_[i].watch(), slots_[i].first());
     }
   }
   bool wanted(DirectoryKey key) const;
@@ -60,10 +63,12 @@ class WatchTable {
 
   struct Slot {
     uint64_t key_den = kFree;  // key << 16 | den
-    uint32_t watch = 0;
-    uint32_t next = kNone;  // of the same subscription
+    uint32_t watch_first = 0;  // first << 31 | watch
+    uint32_t next = kNone;     // of the same subscription
     DirectoryKey key() const { return key_den >> 16; }
     uint16_t den() const { return uint16_t(key_den); }
+    uint32_t watch() const { return watch_first & kWatchMax; }
+    bool first() const { return watch_first > kWatchMax; }
   };
   static_assert(sizeof(Slot) == 16, "16 bytes a place are the point of it");
 
@@ -71,7 +76,7 @@ class WatchTable {
   size_t next(size_t i) const { return i + 1 == slots_.size() ? 0 : i + 1; }
   size_t head_home(uint16_t den, uint32_t watch) const;
   size_t find_head(uint16_t den, uint32_t watch) const;
-  uint32_t put(DirectoryKey key, uint16_t den, uint32_t watch, uint32_t chained);
+  uint32_t put(DirectoryKey key, uint16_t den, uint32_t watch_first, uint32_t chained);
   void put_head(uint32_t slot);
   void drop_chain(uint32_t slot, std::vector<DirectoryKey>& unused);
   void make_room(size_t more_slots);

@@ -14,7 +14,7 @@ using Subscription = std::pair<uint16_t, uint32_t>;
 
 std::vector<Subscription> of(const WatchTable& table, DirectoryKey key) {
   std::vector<Subscription> found;
-  table.for_each(key, [&](uint16_t den, uint32_t watch) { found.emplace_back(den, watch); });
+  table.for_each(key, [&](uint16_t den, uint32_t watch, bool) { found.emplace_back(den, watch); });
   std::ranges::sort(found);
   return found;
 }

@@ -24,6 +24,13 @@ using wire::WatchToDen;
 // Far beyond any answer's time on a loaded machine: only a missing answer takes it.
 constexpr uint64_t kPatienceMs = 20'000;
 
+// The watches that a notice names, of either kind.
+std::vector<uint32_t> watches_of(const WatchToDen& message) {
+  std::set<uint32_t> found(message.changed().watches().begin(), message.changed().watches().end());
+  for (const auto& mail : message.changed().arrived()) found.insert(mail.watch());
+  return {found.begin(), found.end()};
+}
+
 struct Rig {
   io::Loop* loop;
   Watch* watch;
@@ -113,9 +120,9 @@ io::Task<void> tells(Rig* rig) {
   EXPECT_TRUE(co_await rig->subscribe(&other, 7, {"b"}));
   rig->touch("b/1");
   auto changed = co_await rig->next(&den);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1));
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(1));
   changed = co_await rig->next(&other);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(7));
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(7));
   // A subscription again replaces the directories; one that is ended is told nothing.
   EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a"}));
   wire::DenToWatch end;
@@ -125,7 +132,7 @@ io::Task<void> tells(Rig* rig) {
   rig->touch("b/2");
   rig->touch("c/1");
   changed = co_await rig->next(&den);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(2));
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(2));
   EXPECT_EQ(other.try_receive().error().kind, ErrorKind::kUnavailable);
   EXPECT_THAT(rig->watch->view(), HasSubstr("directories=2 subscriptions=2"));
 }
@@ -139,7 +146,7 @@ TEST(Watch, tells_each_den_its_own_watches_by_polling) {
         EXPECT_TRUE(co_await rig->subscribe(&den, 3, {"a"}));
         rig->touch("a/1");
         auto changed = co_await rig->next(&den);
-        EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(3));
+        EXPECT_THAT(watches_of(changed), testing::ElementsAre(3));
       },
       "polling");
 }
@@ -166,11 +173,11 @@ io::Task<void> falls_back(Rig* rig) {
   EXPECT_THAT(rig->watch->view(), HasSubstr("fallback=polling used=1 polled=1"));
   rig->touch("b/1");
   auto changed = co_await rig->next(&den);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(2));
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(2));
   rig->touch("a/1");
   changed = co_await rig->next(&den);
-  while (changed.changed().watches(0) == 2) changed = co_await rig->next(&den);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1));
+  while (watches_of(changed) == std::vector<uint32_t>{2}) changed = co_await rig->next(&den);
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(1));
 }
 TEST(Watch, polls_the_mailboxes_that_inotify_has_no_watch_for) {
   run_with_rig(falls_back, "auto", 1);
@@ -187,7 +194,7 @@ io::Task<void> replaced(Rig* rig) {
   EXPECT_TRUE(co_await rig->subscribe(&successor, 1, {"a"}));
   rig->touch("a/2");
   auto changed = co_await rig->next(&successor);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1));
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(1));
 }
 TEST(Watch, a_new_link_of_a_den_begins_without_subscriptions) { run_with_rig(replaced); }
 
@@ -204,6 +211,7 @@ TEST(Watch, a_malformed_message_ends_its_own_link_only) { run_with_rig(malformed
 // A den that reads nothing, with more watches than its notices' bound.
 io::Task<void> deaf(Rig* rig) {
   constexpr uint32_t kWatches = 2'000;
+  constexpr uint64_t kArrivals = 2'000;
   io::Channel den = co_await rig->greeted(0);
   io::Channel reader = co_await rig->greeted(1);
   EXPECT_TRUE(co_await rig->subscribe(&reader, 1, {"a"}));
@@ -211,25 +219,78 @@ io::Task<void> deaf(Rig* rig) {
     EXPECT_TRUE(co_await rig->subscribe(&den, watch, {"a"}));
   }
   // Each change is one of all its 2,000 watches; nothing is read for 2,000 changes.
-  for (int i = 0; i < 2'000; ++i) {
+  for (uint64_t i = 0; i < kArrivals; ++i) {
     rig->touch(fmt::format("a/{}", i));
     if (i % 10 == 0) [[maybe_unused]]
       auto turn = co_await rig->loop->yield();
   }
   auto changed = co_await rig->next(&reader);
-  EXPECT_THAT(changed.changed().watches(), testing::ElementsAre(1)) << "nobody else is held up";
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(1)) << "nobody else is held up";
   std::set<uint32_t> told;
+  uint64_t arrived = 0;
   size_t messages = 0;
   while (told.size() < kWatches && ++messages < 10'000) {
     changed = co_await rig->next(&den);
-    EXPECT_LE(changed.changed().watches_size(), wire::kMaxChangedWatches);
-    for (uint32_t watch : changed.changed().watches()) told.insert(watch);
+    EXPECT_LE(changed.changed().arrived_size(), wire::kMaxChangedWatches);
+    for (const auto& mail : changed.changed().arrived()) {
+      told.insert(mail.watch());
+      arrived += mail.count();
+    }
   }
   EXPECT_EQ(told.size(), kWatches) << "coalesced, and none missed";
+  for (messages = 0; arrived < kWatches * kArrivals && ++messages < 10'000;) {
+    changed = co_await rig->next(&den);
+    for (const auto& mail : changed.changed().arrived()) arrived += mail.count();
+  }
+  EXPECT_EQ(arrived, kWatches * kArrivals) << "each arrival is counted once for each watch";
 }
 TEST(Watch, a_den_that_does_not_read_is_told_of_every_watch_later_and_holds_up_nobody) {
   run_with_rig(deaf);
 }
+
+// "a" is the mailbox's new/, "b" its cur/.
+io::Task<void> kinds(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a", "b"}));
+  EXPECT_TRUE(co_await rig->subscribe(&den, 2, {"c", "b"}));
+  uint64_t before_ms = rig->loop->now_ms();
+  rig->touch("a/1");
+  auto told = co_await rig->next(&den);
+  EXPECT_EQ(told.changed().arrived_size(), 1);
+  EXPECT_EQ(told.changed().watches_size(), 0) << "an arrival is no other change";
+  if (told.changed().arrived_size() != 1) co_return;
+  EXPECT_EQ(told.changed().arrived(0).watch(), 1u);
+  EXPECT_EQ(told.changed().arrived(0).count(), 1u);
+  EXPECT_LE(told.changed().after_ms(), before_ms + 1) << "a bound from below";
+  fs::rename(rig->root / "a/1", rig->root / "b/1:2,");
+  told = co_await rig->next(&den);
+  EXPECT_THAT(watches_of(told), testing::ElementsAre(2)) << "1 has both ends of the move";
+  rig->touch("a/2");
+  told = co_await rig->next(&den);
+  EXPECT_EQ(told.changed().arrived_size(), 1);
+  fs::rename(rig->root / "a/2", rig->root / "b/2:2,S");
+  told = co_await rig->next(&den);
+  EXPECT_THAT(told.changed().watches(), testing::UnorderedElementsAre(1, 2)) << "a flag changed";
+  rig->touch("b/3:2,");
+  told = co_await rig->next(&den);
+  EXPECT_THAT(told.changed().watches(), testing::UnorderedElementsAre(1, 2))
+      << "mail arrives in the first directory only";
+}
+TEST(Watch, tells_arrivals_from_changes_and_says_nothing_of_mail_taken_over) {
+  run_with_rig(kinds);
+}
+
+// Where nothing happens, the moment after which an arrival is known to have come keeps up.
+io::Task<void> keeps_up(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a"}));
+  uint64_t subscribed_ms = rig->loop->now_ms();
+  EXPECT_TRUE(co_await rig->loop->sleep(2 * Watch::kSettleStepMs));
+  rig->touch("a/1");
+  auto told = co_await rig->next(&den);
+  EXPECT_GT(told.changed().after_ms(), subscribed_ms);
+}
+TEST(Watch, an_arrival_long_after_the_subscription_is_known_to_be_so) { run_with_rig(keeps_up); }
 
 io::Task<void> overflowed(Rig* rig) {
   io::Channel den = co_await rig->greeted(0);
