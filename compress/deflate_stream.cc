@@ -1,0 +1,49 @@
+#include "compress/deflate_stream.h"
+
+#include <algorithm>
+
+namespace dormouse::compress {
+namespace {
+
+// Measured on IMAP output (docs/compress.md): a window of 32 KiB instead of 16 saves 2 %, level 6
+// instead of 3 another 3 % for half the speed.
+constexpr int kLevel = 3;
+constexpr int kWindowBits = 13;
+constexpr int kMemLevel = 6;
+
+void put_stored(std::string_view plain, Bytes& wire) {
+  unsigned size = uint16_t(plain.size());
+  unsigned inverse = ~size & 0xffffu;
+  // BFINAL 0, BTYPE 00, five bits of padding; then both lengths, low byte first.
+  for (unsigned byte : {0u, size & 0xffu, size >> 8u, inverse & 0xffu, inverse >> 8u}) {
+    wire.push_back(std::byte(byte));
+  }
+  auto bytes = std::as_bytes(std::span(plain));
+  wire.insert(wire.end(), bytes.begin(), bytes.end());
+}
+
+}  // namespace
+
+Result<> DeflateStream::put(std::string_view plain, Bytes& wire) {
+  if (plain.empty()) return {};
+  if (!state_ && plain.size() <= kStoredBytesMax) {
+    put_stored(plain, wire);
+    return {};
+  }
+  if (!state_) state_ = make_deflate(kLevel, kWindowBits, kMemLevel);
+  if (!state_) return fail(ErrorKind::kUnavailable, "no memory to deflate");
+  state_->next_in = octets(plain);
+  state_->avail_in = uInt(plain.size());
+  do {
+    // Half of it, and room for the flush: most output needs one turn and wastes little.
+    size_t before = wire.size();
+    wire.resize(before + plain.size() / 2 + 64);
+    state_->next_out = octets(wire) + before;
+    state_->avail_out = uInt(wire.size() - before);
+    deflate(state_.get(), Z_SYNC_FLUSH);
+    wire.resize(wire.size() - state_->avail_out);
+  } while (state_->avail_out == 0);
+  return {};
+}
+
+}  // namespace dormouse::compress
