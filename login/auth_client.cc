@@ -37,6 +37,7 @@ io::Task<void> AuthClient::serve(io::Channel channel) {
   io::Scope scope(loop_, co_await io::current_scope());
   scope.spawn(link.outbox.run());
   links_.push_back(&link);
+  linked_.set();
   while (true) {
     auto received = co_await wire::receive<wire::AuthToLogin>(loop_, link.channel);
     if (received) {
@@ -49,6 +50,7 @@ io::Task<void> AuthClient::serve(io::Channel channel) {
     break;
   }
   std::erase(links_, &link);
+  if (links_.empty()) linked_.clear();
   for (auto& [request, exchange] : exchanges_) {
     if (exchange->link_ != link.id) continue;
     exchange->answer_ = unavailable("auth has ended");
@@ -117,7 +119,12 @@ io::Task<Result<AuthAnswer>> AuthClient::Exchange::start(std::string mechanism,
                                                          std::optional<io::Secret> response,
                                                          std::string remote_address, bool tls) {
   if (client_.links_.empty()) {
-    co_return unavailable("no auth process");
+    Result<void> linked =
+        co_await io::with_timeout(client_.patience_ms_, wait_for(&client_.linked_));
+    if (!linked && linked.error().kind != ErrorKind::kTimeout) {
+      co_return std::unexpected(linked.error());
+    }
+    if (client_.links_.empty()) co_return unavailable("no auth process");
   }
   link_ = client_.links_[client_.turn_++ % client_.links_.size()]->id;
   request_ = client_.next_request_++;

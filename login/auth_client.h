@@ -11,6 +11,7 @@
 #include "io/channel.h"
 #include "io/loop.h"
 #include "io/secret.h"
+#include "login/limits.h"
 #include "wire/login_auth.pb.h"
 #include "wire/outbox.h"
 
@@ -27,7 +28,8 @@ struct AuthAnswer {
 
 class AuthClient {
  public:
-  explicit AuthClient(io::Loop& loop) : loop_(loop) {}
+  explicit AuthClient(io::Loop& loop) : loop_(loop), linked_(loop) {}
+  void set_patience_ms(uint64_t patience_ms) { patience_ms_ = patience_ms; }  // tests
   AuthClient(const AuthClient&) = delete;
   AuthClient& operator=(const AuthClient&) = delete;
 
@@ -46,6 +48,7 @@ class AuthClient {
     ~Exchange();
 
     // kCancelled when the scope is; everything else is an answer. nullopt: no initial response.
+    // Where there is no auth process it waits for one: it is being started, or started again.
     io::Task<Result<AuthAnswer>> start(std::string mechanism, std::optional<io::Secret> response,
                                        std::string remote_address, bool tls);
     io::Task<Result<AuthAnswer>> respond(io::Secret response);
@@ -71,6 +74,8 @@ class AuthClient {
 
   io::Loop& loop_;
   std::vector<Link*> links_;  // in the frames of serve()
+  io::Event linked_;          // set while there are any
+  uint64_t patience_ms_ = kPatienceMs;
   uint64_t next_link_ = 1;
   uint64_t next_request_ = 1;  // unique over all links
   size_t turn_ = 0;

@@ -168,6 +168,36 @@ io::Task<void> den_away(Stage* stage, Client* client) {
   EXPECT_EQ((co_await client->line()).substr(0, 18), "a NO [UNAVAILABLE]");
   EXPECT_EQ(co_await client->line(), "b OK Noop completed\r\n");
 }
+// Both are started again while the client waits.
+io::Task<void> come_back(Stage* stage, Client* client) {
+  stage->services.auth.set_patience_ms(20'000);
+  stage->services.dens.set_patience_ms(20'000);
+  io::Scope scope(stage->loop, co_await io::current_scope());
+  co_await client->line();
+  ::shutdown(stage->auth.fd(), SHUT_RDWR);
+  ::shutdown(stage->den.fd(), SHUT_RDWR);
+  while (stage->services.auth.linked()) (void)co_await stage->loop.sleep(1);
+  co_await client->send("a LOGIN anna secret\r\n");
+  (void)co_await stage->loop.sleep(20);
+  auto auth = io::Channel::pair();
+  stage->auth = std::move(auth->first);
+  scope.spawn(stage->services.auth.serve(std::move(auth->second)));
+  scope.spawn(play_auth(stage));
+  (void)co_await stage->loop.sleep(20);
+  EXPECT_FALSE(stage->handover);
+  auto den = io::Channel::pair();
+  stage->den = std::move(den->first);
+  scope.spawn(stage->services.dens.serve(0, std::move(den->second)));
+  scope.spawn(play_den(stage));
+  for (int i = 0; i < 2'000 && !stage->handover; ++i) (void)co_await stage->loop.sleep(1);
+  EXPECT_TRUE(stage->handover);
+  scope.cancel();
+  co_await scope.join();
+}
+TEST(Connection, a_login_waits_for_an_auth_and_a_den_that_are_being_started) {
+  perform(come_back, allow_plaintext);
+}
+
 TEST(Connection, without_auth_or_den_a_client_is_told_to_come_back) {
   perform(auth_away, allow_plaintext);
   perform(auth_dies, allow_plaintext);

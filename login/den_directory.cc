@@ -58,8 +58,10 @@ DenDirectory::Attempt DenDirectory::try_hand_over(const std::string& bytes, int 
   std::sort(dens_.begin(), dens_.end(), [](const Den* a, const Den* b) {
     return std::pair(a->sessions, a->index) < std::pair(b->sessions, b->index);
   });
-  Attempt best = Attempt::kNoDen;
+  Attempt best = dens_.empty() ? Attempt::kWait : Attempt::kFull;
   for (Den* den : dens_) {
+    // One whose link has ended, or that has not said anything yet, is about to be there.
+    if (den->broken || den->capacity == 0) best = Attempt::kWait;
     if (!den->takes()) continue;
     Result<> sent = den->channel.try_send(bytes, std::span(&socket, 1));
     if (sent) {
@@ -69,9 +71,10 @@ DenDirectory::Attempt DenDirectory::try_hand_over(const std::string& bytes, int 
     }
     const Error& error = sent.error();
     if (error.kind == ErrorKind::kUnavailable || error.errno_value == ETOOMANYREFS) {
-      best = Attempt::kNoRoom;
+      best = Attempt::kWait;
     } else {
       den->broken = true;  // serve() learns the same
+      best = Attempt::kWait;
     }
   }
   return best;
@@ -83,7 +86,7 @@ io::Task<Result<uint32_t>> DenDirectory::keep_trying(std::string bytes, int sock
     uint32_t index = 0;
     const Attempt attempt = try_hand_over(bytes, socket, index);
     if (attempt == Attempt::kDone) answer = index;
-    if (attempt != Attempt::kNoRoom) break;
+    if (attempt != Attempt::kWait) break;
     if (auto slept = co_await loop_.sleep(kRetryMs); !slept) {
       answer = std::unexpected(slept.error());
       break;
@@ -97,9 +100,9 @@ io::Task<Result<uint32_t>> DenDirectory::hand_over(wire::LoginToDen message, int
   std::string bytes = wire::serialize(message);
   io::wipe(*message.mutable_handover()->mutable_tls());
   io::wipe(*message.mutable_handover()->mutable_pending_plain());
-  auto done = co_await io::with_timeout(kHandoverMs, keep_trying(std::move(bytes), socket));
+  auto done = co_await io::with_timeout(patience_ms_, keep_trying(std::move(bytes), socket));
   if (!done && done.error().kind == ErrorKind::kTimeout) {
-    co_return fail(ErrorKind::kUnavailable, "no den has room in its channel");
+    co_return fail(ErrorKind::kUnavailable, "no den could take it in time");
   }
   co_return done;
 }

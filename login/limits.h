@@ -32,8 +32,9 @@ inline constexpr size_t kPenaltyEntriesMax = 64 * 1024;
 // How long auth may take for one answer: its queue is bounded to some seconds, the tracker's
 // restart to ten.
 inline constexpr uint64_t kAuthAnswerMs = 30'000;
-// How long the dens together may refuse a session for want of room in their channels.
-inline constexpr uint64_t kHandoverMs = 5'000;
+// How long a login waits where there is no auth process, no den, or no room in the dens' channels:
+// each is started again within a second or two (docs/processes.md).
+inline constexpr uint64_t kPatienceMs = 5'000;
 // Messages to an auth process that does not read.
 inline constexpr size_t kAuthMessagesMax = 16 * 1024;
 // LoginToDen.Handover.client_id (wire/login_den.proto).

@@ -238,6 +238,8 @@ using Setup = void (*)(Stage&);
 
 inline io::Task<int> act(io::Loop* loop, Setup setup, Script script) {
   Stage stage(*loop);
+  stage.services.auth.set_patience_ms(50);
+  stage.services.dens.set_patience_ms(50);
   if (setup != nullptr) setup(stage);
   auto auth = io::Channel::pair();
   auto den = io::Channel::pair();
