@@ -22,7 +22,13 @@ void put_stored(std::string_view plain, Bytes& wire) {
   wire.insert(wire.end(), bytes.begin(), bytes.end());
 }
 
+// zconf.h, and zlib's own structure.
+constexpr size_t kStateBytes =
+    (size_t{1} << (kWindowBits + 2)) + (size_t{1} << (kMemLevel + 9)) + 6 * 1024;
+
 }  // namespace
+
+size_t DeflateStream::held_bytes() const { return state_ ? kStateBytes : 0; }
 
 Result<> DeflateStream::put(std::string_view plain, Bytes& wire) {
   if (plain.empty()) return {};

@@ -28,6 +28,7 @@ class DeflateStream {
   // Frees the state. The peer need not know.
   void release() { state_.reset(); }
   bool holds_state() const { return state_ != nullptr; }
+  size_t held_bytes() const;
 
  private:
   DeflateState state_;

@@ -38,6 +38,8 @@ namespace dormouse::compress {
 inline constexpr size_t kTailBytesMax = 64;
 // Six rounds of DONE and IDLE between two packings; as much again would save little.
 inline constexpr size_t kRecentBytesMax = 128;
+// An awake stream: the window and zlib's own structure (zconf.h).
+inline constexpr size_t kInflateBytes = kWindowBytes + 7 * 1024;
 inline constexpr size_t kFrozenBytesMax =
     1 + 1 + 3 + kTailBytesMax + 1 + kRecentBytesMax + kPackedBytesMax;
 

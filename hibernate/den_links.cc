@@ -79,7 +79,7 @@ void Den::handover(wire::LoginToDen::Handover handover, io::Fd socket) {
   bool fits = handover.pending_plain().size() <= kPendingBytesMax &&
               handover.pending_cipher().size() <= kPendingBytesMax &&
               handover.grant().size() == wire::kGrantBytes && handover.tag().size() <= 256;
-  auto stream = ClientStream::create(crypto_, std::as_bytes(std::span(handover.tls())));
+  auto stream = ClientStream::create(crypto_, std::as_bytes(std::span(handover.tls())), {});
   if (!fits || !stream || free_slots_.empty() || draining_) {
     role::log_warning("handover-refused", {{"remote", handover.remote_address()},
                                            {"reason", !fits       ? "malformed"

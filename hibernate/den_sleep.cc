@@ -38,7 +38,7 @@ void Den::adopt_slot(uint32_t slot) {
         fall_asleep(slot);
         return;
       }
-      auto stream = ClientStream::create(crypto_, view->tls());
+      auto stream = ClientStream::create(crypto_, view->tls(), view->compress());
       if (stream) {
         RecordParts parts = view->parts();
         std::string input = std::move(parts.input);
@@ -104,7 +104,7 @@ void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
     input = std::move(drowsy->second.input);
     drowsy_.erase(drowsy);
   } else {
-    stream = ClientStream::create(crypto_, view.tls());
+    stream = ClientStream::create(crypto_, view.tls(), view.compress());
   }
   if (!stream) return release_parked(slot);
 
@@ -134,9 +134,14 @@ void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
   parts.mode = talked.mode;
   parts.idle_tag = std::move(talked.idle_tag);
   parts.tls = stream->freeze();
+  if (stream->at_boundary()) {
+    auto history = stream->freeze_history();
+    if (!history) return release_parked(slot);
+    parts.compress = std::move(*history);
+  }
   // What was received is in the record before anything is answered, so that a den that dies now
   // leaves it to the next one. More than the bound, or half a record, only a live den can hold.
-  bool attach = talked.verdict == SmallTalk::Verdict::kAttach;
+  bool attach = talked.verdict == SmallTalk::Verdict::kAttach || stream->more();
   parts.sending = !wire.empty();
   if (stream->at_boundary() && input.size() <= kInputBytesMax) parts.input = input;
   if (stream->at_boundary() && !publish(slot, parts)) return release_parked(slot);
@@ -210,14 +215,23 @@ bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
   if (out != outgoing_.end() && (!then_close || out->second.then_close)) return false;
   RecordView view = RecordView::trusted(slab_.block(slot));
   tls::Bytes wire;
-  if (view.tls().empty()) {
-    tls::append(wire, tls::as_bytes(text));
-  } else if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
-    // Its keys are being worked with: the record's would repeat a nonce.
+  tls::Bytes deflated;
+  if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
+    // Its keys and its window are being worked with: the record's would repeat a nonce.
     if (!drowsy->second.stream.put(text, wire)) {
       release_parked(slot);
       return false;
     }
+    transmit(slot, std::move(wire), then_close);
+    return true;
+  }
+  if (!view.compress().empty()) {
+    // A sleeper's output begins with an empty window each time.
+    if (!compress::DeflateStream().put(text, deflated)) return false;
+    text = tls::as_text(deflated);
+  }
+  if (view.tls().empty()) {
+    tls::append(wire, tls::as_bytes(text));
   } else if (auto done = tls::seal_frozen(crypto_, view.tls(), tls::as_bytes(text), wire); !done) {
     // The keys have done their share for a sleeper: a worker's session renews them.
     if (then_close) release_parked(slot);
@@ -311,8 +325,10 @@ void Den::start_refreshes() {
     uint32_t slot = next->slot;
     bool wanted = may_refresh(slot);
     Result<ClientStream> stream = fail(ErrorKind::kInvalid, "");
-    if (wanted)
-      stream = ClientStream::create(crypto_, RecordView::trusted(slab_.block(slot)).tls());
+    if (wanted) {
+      RecordView view = RecordView::trusted(slab_.block(slot));
+      stream = ClientStream::create(crypto_, view.tls(), view.compress());
+    }
     if (!wanted || !stream) {
       // Busy with something else: falling asleep queues it again.
       if (slab_.state(slot) == SlotState::kParked) {

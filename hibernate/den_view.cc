@@ -28,11 +28,15 @@ const char* purpose_name(Session::Purpose purpose) {
 std::string Den::view() {
   uint32_t by_mode[3] = {};
   uint64_t record_bytes_sum = 0;
+  uint32_t compressed = 0;
+  uint64_t history_bytes_sum = 0;
   for (uint32_t slot = 0; slot < slab_.slots(); ++slot) {
     if (slab_.state(slot) != SlotState::kParked) continue;
     RecordView view = RecordView::trusted(slab_.block(slot));
     ++by_mode[size_t(view.mode()) % 3];
     record_bytes_sum += view.bytes();
+    if (!view.compress().empty()) ++compressed;
+    history_bytes_sum += view.compress().size();
   }
   uint32_t parked = by_mode[0] + by_mode[1] + by_mode[2];
   uint64_t awake_bytes = 0;
@@ -58,10 +62,12 @@ std::string Den::view() {
       process_.index(), c.talk_done, c.talk_idle, c.talk_noop, c.talk_logout, c.keepalives);
   text += fmt::format(
       "den[{}] record_bytes_mean={} slab_used_bytes={} slab_touched_bytes={} awake_bytes={} "
-      "watches={} watch_backend={} refreshes_waiting={} refreshes_running={} incarnation={}\n",
+      "watches={} watch_backend={} refreshes_waiting={} refreshes_running={} incarnation={} "
+      "parked_compressed={} history_bytes_mean={}\n",
       process_.index(), parked == 0 ? 0 : record_bytes_sum / parked, slab_.used_bytes(),
       slab_.touched_bytes(), awake_bytes, watches_.count(), watch_backend_, refreshes_.waiting(),
-      refreshes_.running(), slab_.incarnation());
+      refreshes_.running(), slab_.incarnation(), compressed,
+      compressed == 0 ? 0 : history_bytes_sum / compressed);
   size_t shown = 0;
   for (auto& [slot, session] : sessions_) {
     if (++shown > kSessionsShown) {

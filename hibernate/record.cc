@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "compress/inflate_stream.h"
 #include "hibernate/slab.h"
 #include "tls/session_keys.h"
 
@@ -31,10 +32,13 @@ struct Fixed {
   uint16_t input_bytes;
   uint16_t port;
   uint16_t user_bytes;
+  uint16_t compress_bytes;
 };
 static_assert(sizeof(Fixed) == 64, "docs/parked-record.md says so");
 
-enum Part { kTls, kUser, kAddress, kTag, kState, kDirectories, kInput };
+static_assert(compress::kFrozenBytesMax <= UINT16_MAX);
+
+enum Part { kTls, kUser, kAddress, kTag, kState, kDirectories, kInput, kCompress };
 
 Fixed load(std::span<const std::byte> block) {
   Fixed fixed;
@@ -74,7 +78,7 @@ size_t directories_bytes(const RecordParts& parts) {
 
 size_t total_of(const Fixed& fixed) {
   return sizeof fixed + fixed.tls_bytes + fixed.user_bytes + fixed.address_bytes + fixed.tag_bytes +
-         fixed.state_bytes + fixed.directory_bytes + fixed.input_bytes;
+         fixed.state_bytes + fixed.directory_bytes + fixed.input_bytes + fixed.compress_bytes;
 }
 
 }  // namespace
@@ -114,11 +118,13 @@ size_t encoded_bytes(const RecordParts& parts) {
   size_t directories = directories_bytes(parts);
   if (parts.tls.size() > tls::kFrozenBytesMax || parts.user.size() > kUserBytesMax ||
       parts.idle_tag.size() > kTagBytesMax || parts.state.size() > UINT16_MAX ||
-      directories > UINT16_MAX || parts.input.size() > kInputBytesMax) {
+      directories > UINT16_MAX || parts.input.size() > kInputBytesMax ||
+      parts.compress.size() > compress::kFrozenBytesMax) {
     return 0;
   }
   size_t bytes = sizeof(Fixed) + parts.tls.size() + parts.user.size() + parts.address.size +
-                 parts.idle_tag.size() + parts.state.size() + directories + parts.input.size();
+                 parts.idle_tag.size() + parts.state.size() + directories + parts.input.size() +
+                 parts.compress.size();
   return bytes <= Slab::kRecordBytesMax ? bytes : 0;
 }
 
@@ -142,6 +148,7 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
   fixed.state_bytes = uint16_t(parts.state.size());
   fixed.directory_bytes = uint16_t(directories_bytes(parts));
   fixed.input_bytes = uint16_t(parts.input.size());
+  fixed.compress_bytes = uint16_t(parts.compress.size());
   fixed.length = uint32_t(total_of(fixed));
   DORMOUSE_CHECK(to.size() >= fixed.length, "the block holds the record");
 
@@ -161,6 +168,7 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
     put(directory.data(), directory.size());
   }
   put(parts.input.data(), parts.input.size());
+  put(parts.compress.data(), parts.compress.size());
   std::memcpy(to.data(), &fixed, sizeof fixed);
   fixed.checksum = checksum_of(to.first(fixed.length));
   std::memcpy(to.data(), &fixed, sizeof fixed);
@@ -195,9 +203,9 @@ bool RecordView::valid() const {
 
 std::string_view RecordView::part(size_t which) const {
   Fixed fixed = load(block_);
-  const size_t sizes[] = {fixed.tls_bytes,  fixed.user_bytes,  fixed.address_bytes,
-                          fixed.tag_bytes,  fixed.state_bytes, fixed.directory_bytes,
-                          fixed.input_bytes};
+  const size_t sizes[] = {fixed.tls_bytes,   fixed.user_bytes,    fixed.address_bytes,
+                          fixed.tag_bytes,   fixed.state_bytes,   fixed.directory_bytes,
+                          fixed.input_bytes, fixed.compress_bytes};
   size_t offset = sizeof fixed;
   for (size_t i = 0; i < which; ++i) offset += sizes[i];
   return {reinterpret_cast<const char*>(block_.data()) + offset, sizes[which]};
@@ -234,6 +242,9 @@ std::string_view RecordView::user() const { return part(kUser); }
 std::string_view RecordView::idle_tag() const { return part(kTag); }
 std::string_view RecordView::state() const { return part(kState); }
 std::string_view RecordView::input() const { return part(kInput); }
+std::span<const std::byte> RecordView::compress() const {
+  return std::as_bytes(std::span(part(kCompress)));
+}
 
 Address RecordView::address() const {
   Address address;
@@ -276,6 +287,8 @@ RecordParts RecordView::parts() const {
   parts.state = state();
   parts.directories = directories();
   parts.input = input();
+  auto stream = compress();
+  parts.compress.assign(stream.begin(), stream.end());
   return parts;
 }
 

@@ -1,16 +1,17 @@
 #pragma once
 // The parked record: all that is kept of a sleeping connection, in one block of the slab.
 //
-//   record   = length[4] checksum[4] fixed tls user address tag state directories input
+//   record   = length[4] checksum[4] fixed tls user address tag state directories input compress
 //   fixed    = session[8] cookie[16] parked_at_s[4] looked_at_s[4] exists[4] mode[1] flags[1]
 //              tls_bytes[1] reserved[1] tag_bytes[1] address_bytes[1] state_bytes[2]
-//              directory_bytes[2] input_bytes[2] port[2] user_bytes[2]
+//              directory_bytes[2] input_bytes[2] port[2] user_bytes[2] compress_bytes[2]
 //   mode     = wire::WorkerToDen::Parked::Mode
 //   tls      = tls::SessionKeys frozen; its two counters are advanced in place
 //   address  = 4 or 16 bytes, network order
 //   state    = wire/session_state.proto, opaque here
 //   directories = (size[1] bytes)*: what the watch keys by, to subscribe again
-//   input    = client bytes already decrypted that no worker has answered yet
+//   input    = client bytes, decrypted and inflated, that no worker has answered yet
+//   compress = compress::InflateStream frozen; empty: the connection does not compress
 //
 // The checksum (FNV-1a, 32 bits: it finds torn and stray writes, not malice) covers everything
 // behind it but `mode`, `flags`, `parked_at_s`, `exists` and the two TLS counters, which change in
@@ -69,6 +70,7 @@ struct RecordParts {
   std::string state;
   std::vector<std::string> directories;
   std::string input;
+  std::vector<std::byte> compress;  // frozen input stream; empty: no COMPRESS
 };
 
 inline constexpr size_t kUserBytesMax = wire::kMaxUserBytes;
@@ -116,6 +118,7 @@ class RecordView {
   std::string_view idle_tag() const;
   std::string_view state() const;
   std::string_view input() const;
+  std::span<const std::byte> compress() const;
   std::vector<std::string> directories() const;
   // All of it, owned.
   RecordParts parts() const;

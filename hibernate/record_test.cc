@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hibernate/slab.h"
 #include "tls/session_keys.h"
 
 namespace dormouse::hibernate {
@@ -25,6 +26,7 @@ RecordParts full_parts() {
   parts.state = std::string("\0state\xff", 7);
   parts.directories = {"new-handle", "cur-handle"};
   parts.input = "DON";
+  parts.compress = {std::byte{0x40}, std::byte{1}};
   return parts;
 }
 
@@ -51,6 +53,7 @@ TEST(Record, every_part_survives) {
   EXPECT_EQ(back.state, parts.state);
   EXPECT_EQ(back.directories, parts.directories);
   EXPECT_EQ(back.input, parts.input);
+  EXPECT_EQ(back.compress, parts.compress);
 }
 
 TEST(Record, what_changes_in_place_leaves_the_checksum_right) {
@@ -92,7 +95,7 @@ TEST(Record, parts_over_their_bound_are_refused) {
   parts.idle_tag = std::string(kTagBytesMax + 1, 'x');
   EXPECT_EQ(encoded_bytes(parts), 0u);
   parts = full_parts();
-  parts.state = std::string(20'000, 'x');
+  parts.state = std::string(Slab::kRecordBytesMax, 'x');
   EXPECT_EQ(encoded_bytes(parts), 0u);
   parts = full_parts();
   parts.directories = {std::string(kDirectoryBytesMax + 1, 'x')};

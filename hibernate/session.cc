@@ -164,6 +164,7 @@ bool Session::open_relay(io::Channel& worker_end) {
   begin->set_state(parts_.state);
   begin->set_remote_address(parts_.address.text());
   begin->set_tls(stream_.tls());
+  begin->set_compressed(stream_.compressed());
   begin->set_mode(parts_.mode);
   begin->set_idle_tag(parts_.idle_tag);
   if (parts_.announces) begin->set_exists(parts_.exists);
@@ -186,6 +187,10 @@ io::Task<Session::RelayEnd> Session::relay() {
 io::Task<void> Session::uplink() {
   while (!stopping_) {
     if (input_.empty()) {
+      if (stream_.more()) {
+        take({});
+        continue;
+      }
       if (client_gone_) {
         break_relay();
         co_return;
@@ -238,6 +243,9 @@ io::Task<Session::RelayEnd> Session::downlink() {
       if (!ok) co_return RelayEnd::kClientGone;
     } else if (purpose_ == wire::DenToWorker::REFRESH) {
       co_return RelayEnd::kWorkerGone;  // it may say nothing else in a refresh
+    } else if (said.has_start_compress()) {
+      bool ok = start_compress(said.start_compress());
+      if (!ok) co_return RelayEnd::kBye;
     } else if (said.has_offer()) {
       offer(said.offer());
     } else if (said.has_withdraw()) {
@@ -268,6 +276,18 @@ io::Task<bool> Session::downlink_data(const std::string& data) {
   pump();
   auto room = co_await drained(kOutputBytesMax);
   co_return bool(room);
+}
+
+// The answer to COMPRESS in clear, and both ways deflated from there. False: the client is to go.
+bool Session::start_compress(const Worker::StartCompress& start) {
+  commit();
+  bool waited = start.consumed_bytes() == given_bytes_ && input_.empty();
+  std::string said =
+      waited ? start.last_plain() : "* BYE Nothing may be sent between COMPRESS and its answer\r\n";
+  if (stream_.compressed() || !stream_.put(said, queued_)) return false;
+  if (waited) stream_.start_compress();
+  pump();
+  return waited;
 }
 
 // The worker's first word: from now on the session is its, and the record is gone.
@@ -337,16 +357,16 @@ io::Task<bool> Session::park(const Worker::Park& park) {
     break_relay();
     co_return false;
   }
-  bool crossed = park.consumed_bytes() != given_bytes_ || !input_.empty();
+  bool crossed = park.consumed_bytes() != given_bytes_ || !input_.empty() || stream_.more();
   if (crossed || !offered_) {
     ++den_.counters().crossed;
     drop_offer();
     co_return false;
   }
-  const char* hindrance = receiving_               ? "bytes from the client are coming in"
-                          : client_gone_           ? "the client is gone"
-                          : !stream_.at_boundary() ? "half a TLS record from the client"
-                                                   : nullptr;
+  Result<std::vector<std::byte>> history;
+  const char* hindrance = park_hindrance();
+  if (hindrance == nullptr) history = stream_.freeze_history();
+  if (hindrance == nullptr && !history) hindrance = "no memory to pack its input history";
   if (hindrance != nullptr) {
     drop_offer();
     refuse_park(hindrance);
@@ -362,6 +382,7 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   parts_.sending = false;
   parts_.input.clear();
   parts_.tls = stream_.freeze();
+  parts_.compress = std::move(*history);
   if (!den_.publish(slot_, parts_)) {
     drop_offer();
     refuse_park("no room for the record");
@@ -371,6 +392,12 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   published_ = true;
   ++den_.counters().parks;
   co_return true;
+}
+
+const char* Session::park_hindrance() const {
+  if (receiving_) return "bytes from the client are coming in";
+  if (client_gone_) return "the client is gone";
+  return stream_.hindrance();
 }
 
 // A worker has looked at the mailbox before it said this.
@@ -471,14 +498,18 @@ void Session::readable() { readable_.set(); }
 void Session::received(int32_t result, std::span<std::byte> bytes) {
   receiving_ = false;
   if (result > 0) {
-    auto state = stream_.take(bytes, input_, queued_);
-    if (state != ClientStream::Input::kOpen) client_gone_ = true;
-    if (state == ClientStream::Input::kBroken) ++den_.counters().broken_records;
-    if (!queued_.empty()) pump();
+    take(bytes);
   } else if (result != -EAGAIN) {
     client_gone_ = true;
   }
   received_.set();
+}
+
+void Session::take(std::span<std::byte> bytes) {
+  auto state = stream_.take(bytes, input_, queued_);
+  if (!queued_.empty()) pump();
+  if (state != ClientStream::Input::kOpen) client_gone_ = true;
+  if (state == ClientStream::Input::kBroken) ++den_.counters().broken_records;
 }
 
 void Session::break_relay() {

@@ -1,6 +1,6 @@
 #pragma once
 // Session: a connection while a worker has it, or is asked about it. It relays: socket <-> TLS <->
-// the worker's channel, and knows the handshakes of relay.proto. It parses no IMAP.
+// deflate <-> the worker's channel, and knows the handshakes of relay.proto. It parses no IMAP.
 //
 // Three ways to live, one object each time:
 //   NEW      a connection that login handed over
@@ -103,7 +103,10 @@ class Session {
   io::Task<void> uplink();
   io::Task<RelayEnd> downlink();
   io::Task<bool> downlink_data(const std::string& data);
+  bool start_compress(const wire::WorkerToDen::StartCompress& start);
   io::Task<bool> park(const wire::WorkerToDen::Park& park);
+  const char* park_hindrance() const;
+  void take(std::span<std::byte> bytes);
   io::Task<SessionEnd> refreshed(const wire::WorkerToDen::Refreshed& refreshed);
   io::Task<SessionEnd> farewell(std::string text);
   io::Task<Result<void>> drained(size_t below);

@@ -32,7 +32,7 @@ struct Header {
 
 constexpr uint32_t kSmallStep = 32;
 constexpr uint32_t kSmallClasses = 1024 / kSmallStep;  // 32, 64 .. 1024
-constexpr uint32_t kLargeClasses = 4;                  // 2, 4, 8, 16 KiB
+constexpr uint32_t kLargeClasses = 6;                  // 2, 4 .. 64 KiB
 constexpr uint32_t kClasses = 1 + kSmallClasses + kLargeClasses;
 
 size_t slot_table_bytes(uint32_t slots) {

@@ -36,8 +36,9 @@ class Slab {
   static constexpr uint32_t kUnitBytes = 16;
   static constexpr uint32_t kPageBytes = 64 * 1024;
   // Classes: multiples of 32 to 1 KiB (a record is 250-450 bytes: at most 31 are wasted), then
-  // doubling. A longer record than the last class does not park.
-  static constexpr uint32_t kRecordBytesMax = 16 * 1024;
+  // doubling. A longer record than the last class does not park. (Long ones are those of clients
+  // that have sent much under COMPRESS: up to 33 KiB of history.)
+  static constexpr uint32_t kRecordBytesMax = kPageBytes;
 
   // Maps the memfd; an all-zero one is initialised for `slots`. kInvalid when it holds anything
   // else that does not fit. `memory` is closed or not as the caller likes: the mapping stays.

@@ -122,6 +122,14 @@ io::Task<Result<void>> Relay::park(wire::WorkerToDen::Parked parked) {
   co_return co_await send(std::move(message));
 }
 
+io::Task<Result<void>> Relay::start_compress(std::string answer) {
+  DORMOUSE_CHECK(input().empty(), "what was read already came before COMPRESS");
+  wire::WorkerToDen message;
+  message.mutable_start_compress()->set_last_plain(std::move(answer));
+  message.mutable_start_compress()->set_consumed_bytes(consumed_bytes_);
+  co_return co_await send(std::move(message));
+}
+
 io::Task<Result<void>> Relay::refreshed(wire::WorkerToDen::Refreshed refreshed) {
   wire::WorkerToDen message;
   *message.mutable_refreshed() = std::move(refreshed);

@@ -56,6 +56,8 @@ class Relay {
   bool offered() const { return offered_; }
   const std::string& refusal() const { return refusal_; }
 
+  // `answer` goes out in clear, everything after it deflated. Only with input() empty.
+  io::Task<Result<void>> start_compress(std::string answer);
   io::Task<Result<void>> refreshed(wire::WorkerToDen::Refreshed refreshed);
   io::Task<Result<void>> bye();
   // After the last word: reads on until the den closes. A channel closed with something unread

@@ -240,6 +240,7 @@ io::Task<Result<void>> Session::execute(Command command) {
     }
     co_return Result<void>{};
   }
+  if (command.as<Compress>() != nullptr) co_return co_await start_compress(std::move(command));
   auto reply = co_await run_command(*this, command);
   if (!reply) co_return std::unexpected(reply.error());
   bad_commands_ = reply->condition == Condition::kBad ? bad_commands_ + 1 : 0;
@@ -252,6 +253,29 @@ io::Task<Result<void>> Session::execute(Command command) {
   command_.clear();
   if (bad_commands_ >= kBadCommandsMax) co_return say_bye("Too many invalid commands.");
   co_return Result<void>{};
+}
+
+// RFC 4978. Deflate itself is the den's; the answer must be the last it sends in clear.
+io::Task<Result<void>> Session::start_compress(Command command) {
+  std::string_view refusal;
+  if (command.as<Compress>()->mechanism != "DEFLATE") {
+    refusal = "NO [CANNOT] Only DEFLATE is offered.";
+  } else if (compressed_) {
+    refusal = "NO [COMPRESSIONACTIVE] DEFLATE is active already.";
+  } else if (!relay_.input().empty()) {
+    refusal = "BAD Nothing may be sent between COMPRESS and its answer.";
+  }
+  if (selected_) {
+    if (auto said = co_await report_changes(true); !said) co_return std::unexpected(said.error());
+  }
+  command_.clear();
+  if (!refusal.empty()) {
+    out_.text() += fmt::format("{} {}\r\n", command.tag, refusal);
+    co_return Result<void>{};
+  }
+  IMAP_CO_TRY(co_await out_.flush());
+  compressed_ = true;
+  co_return co_await relay_.start_compress(fmt::format("{} OK DEFLATE active.\r\n", command.tag));
 }
 
 void Session::begin_idle(std::string tag) {

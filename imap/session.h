@@ -116,6 +116,7 @@ class Session final : public ChangeListener {
   io::Task<Result<void>> serve();
   io::Task<Result<void>> handle_step(CommandReader::Step step);
   io::Task<Result<void>> execute(Command command);
+  io::Task<Result<void>> start_compress(Command command);
   io::Task<Result<void>> end_idle(bool done);
   io::Task<Result<void>> finish();
 
@@ -155,6 +156,7 @@ class Session final : public ChangeListener {
   std::optional<Selected> selected_;
   bool condstore_ = false;
   bool qresync_ = false;
+  bool compressed_ = false;  // COMPRESS is in force: the den inflates and deflates
   bool idle_ = false;
   std::string idle_tag_;
   uint64_t client_id_ = 0;

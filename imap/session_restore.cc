@@ -58,6 +58,7 @@ io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
   condstore_ = state->condstore;
   qresync_ = state->qresync;
   client_id_ = state->client_id;
+  compressed_ = begin.compressed();
   auto told = told_since(begin, *state);
   if (!told) co_return say_bye("The session cannot be resumed.");
   if (state->mailbox) IMAP_CO_TRY(restore_mailbox(*state->mailbox, *told));

@@ -55,6 +55,38 @@ io::Task<void> select_and_fetch(Household* home, io::Scope* scope) {
 
 TEST(Session, selects_and_fetches) { play(select_and_fetch); }
 
+io::Task<void> compress(Household* home, io::Scope* scope) {
+  Client& a = home->client(*scope, "a");
+  a.log_in();
+  EXPECT_THAT(co_await a.take_until("l0 "), HasSubstr(" COMPRESS=DEFLATE"));
+  EXPECT_THAT(co_await a.command("COMPRESS LZ4"), HasSubstr("a1 NO [CANNOT]"));
+  EXPECT_FALSE(a.compressed());
+  EXPECT_THAT(co_await a.command("COMPRESS DEFLATE"), HasSubstr("a2 OK DEFLATE active."));
+  EXPECT_TRUE(a.compressed());
+  EXPECT_THAT(co_await a.command("COMPRESS DEFLATE"), HasSubstr("a3 NO [COMPRESSIONACTIVE]"));
+  EXPECT_THAT(co_await a.command("SELECT INBOX"), HasSubstr("a4 OK"));
+  a.send("a5 IDLE\r\n");
+  co_await a.take_until("+ ");
+  EXPECT_TRUE(co_await a.parked());
+  a.send("DONE\r\n");
+  co_await a.take_until("a5 OK");
+  EXPECT_THAT(co_await a.command("COMPRESS DEFLATE"), HasSubstr("NO [COMPRESSIONACTIVE]"))
+      << "also after a sleep";
+}
+
+TEST(Session, starts_compress_once) { play(compress); }
+
+io::Task<void> compress_pipelined(Household* home, io::Scope* scope) {
+  Client& a = home->client(*scope, "a");
+  a.log_in();
+  co_await a.take_until("l0 ");
+  a.send("p1 COMPRESS DEFLATE\r\np2 NOOP\r\n");
+  EXPECT_THAT(co_await a.take_until("p2 "), HasSubstr("p1 BAD"));
+  EXPECT_FALSE(a.compressed());
+}
+
+TEST(Session, refuses_compress_with_a_command_behind_it) { play(compress_pipelined); }
+
 io::Task<void> park_and_wake(Household* home, io::Scope* scope) {
   Client& a = home->client(*scope, "a");
   a.log_in();

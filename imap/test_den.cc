@@ -131,6 +131,7 @@ wire::DenToWorker::Begin Client::resumption(wire::DenToWorker::Purpose purpose) 
   begin.set_mode(parked_.mode());
   begin.set_idle_tag(parked_.idle_tag());
   if (parked_.announces()) begin.set_exists(parked_.exists());
+  begin.set_compressed(compressed_);
   return begin;
 }
 
@@ -184,6 +185,13 @@ void Client::handle(const wire::WorkerToDen& message) {
       EXPECT_LE(message.data().size(), wire::kMaxRelayDataBytes);
       text_ += message.data();
       transcript_ += message.data();
+      break;
+    case wire::WorkerToDen::kStartCompress:
+      EXPECT_FALSE(compressed_) << "once";
+      EXPECT_EQ(message.start_compress().consumed_bytes(), given_bytes_);
+      compressed_ = true;
+      text_ += message.start_compress().last_plain();
+      transcript_ += message.start_compress().last_plain();
       break;
     case wire::WorkerToDen::kOffer:
       EXPECT_FALSE(offered_) << "one offer at a time";

@@ -81,6 +81,7 @@ class Client {
   const wire::WorkerToDen::Parked& record() const { return parked_; }
   uint32_t offers() const { return offers_; }
   const std::string& transcript() const { return transcript_; }
+  bool compressed() const { return compressed_; }
 
   bool accept_parks = true;    // false: no Ready
   std::string cross_on_ready;  // sent right behind the Ready, to cross the Park
@@ -114,6 +115,7 @@ class Client {
   uint32_t offers_ = 0;
   uint32_t tags_ = 0;
   bool offered_ = false;
+  bool compressed_ = false;
   bool bye_ = false;
 };
 

@@ -53,9 +53,9 @@ struct Runner {
   Answer operator()(const Starttls&) { return answer(bad("TLS is negotiated before login.")); }
   Answer operator()(const Login&) { return answer(bad("Already logged in.")); }
   Answer operator()(const Authenticate&) { return answer(bad("Already logged in.")); }
-  Answer operator()(const Compress&) { return answer(bad("COMPRESS is not offered.")); }
-  // These two never come here (session.cc), but a variant has them.
+  // These three never come here (session.cc), but a variant has them.
   Answer operator()(const Idle&) { return answer(bad("IDLE is not possible here.")); }
+  Answer operator()(const Compress&) { return answer(bad("COMPRESS is not possible here.")); }
   Answer operator()(const Append&) { return answer(bad("APPEND needs a message.")); }
   template <class T>
   Answer operator()(const T& arguments) {
