@@ -28,6 +28,8 @@ std::string_view name_of(Phase phase) {
   switch (phase) {
     case Phase::kLogin:
       return "LOGIN";
+    case Phase::kCompress:
+      return "COMPRESS";
     case Phase::kSelect:
       return "SELECT";
     case Phase::kFetch:
@@ -62,6 +64,10 @@ Result<std::string> quoted(std::string_view text) {
 
 std::string Dialog::user_name(uint32_t user) const {
   return settings_.user.name(uint64_t{settings_.first_user} + user);
+}
+
+bool Dialog::compresses(uint32_t session) const {
+  return uint64_t((session + 1) * settings_.compress) > uint64_t(session * settings_.compress);
 }
 
 void Dialog::begin(Session& state, Phase phase, std::string_view command, std::string& send) const {
@@ -105,7 +111,7 @@ Heard Dialog::hear(const Response& response, uint32_t session, Session& state,
     case ResponseKind::kUntagged:
       return hear_untagged(response, session, state, send);
     case ResponseKind::kTagged:
-      return hear_tagged(response, state, send);
+      return hear_tagged(response, session, state, send);
     case ResponseKind::kContinuation:
       break;
   }
@@ -148,7 +154,12 @@ Heard Dialog::hear_untagged(const Response& response, uint32_t session, Session&
   return {};
 }
 
-Heard Dialog::hear_tagged(const Response& response, Session& state, std::string& send) const {
+void Dialog::select(Session& state, std::string& send) const {
+  begin(state, Phase::kSelect, fmt::format("SELECT \"{}\"", settings_.mailbox), send);
+}
+
+Heard Dialog::hear_tagged(const Response& response, uint32_t session, Session& state,
+                          std::string& send) const {
   // IDLE's tag, while the command behind it already has the next.
   bool for_idle = state.phase == Phase::kDoneThenCommand;
   auto tag = uint16_t(for_idle ? state.tag - 1 : state.tag);
@@ -161,8 +172,15 @@ Heard Dialog::hear_tagged(const Response& response, Session& state, std::string&
   }
   switch (state.phase) {
     case Phase::kLogin:
-      begin(state, Phase::kSelect, fmt::format("SELECT \"{}\"", settings_.mailbox), send);
+      if (compresses(session)) {
+        begin(state, Phase::kCompress, "COMPRESS DEFLATE", send);
+      } else {
+        select(state, send);
+      }
       return {};
+    case Phase::kCompress:
+      select(state, send);
+      return {.what = What::kCompressed};
     case Phase::kSelect:
       if (settings_.fetch_headers > 0 && state.exists > 0) {
         uint32_t first = state.exists - std::min(state.exists, settings_.fetch_headers) + 1;

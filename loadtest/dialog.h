@@ -18,6 +18,7 @@ struct DialogSettings {
   uint32_t first_user = 1;
   uint32_t users = 1;
   uint32_t fetch_headers = 0;  // of the newest messages, before the first IDLE; 0: no FETCH
+  double compress = 0;         // this share of the sessions, evenly spread, asks for COMPRESS
   std::string mailbox = "INBOX";
   // Sent behind DONE; empty: FETCH 1 (FLAGS), or a NOOP in an empty mailbox.
   std::string command;
@@ -26,6 +27,7 @@ struct DialogSettings {
 struct Heard {
   enum class What : uint8_t {
     kNothing,
+    kCompressed,   // from here on both ways are deflated, `send` included
     kSelected,     // the session has its first message count
     kExists,       // `number`, after `before`
     kExpunge,      // a message went away
@@ -49,6 +51,7 @@ class Dialog {
 
   uint32_t user_of(uint32_t session) const { return session % settings_.users; }
   std::string user_name(uint32_t user) const;
+  bool compresses(uint32_t session) const;
 
   // `session` is the index of `state`. Appends what to send next to `send`.
   Heard hear(const Response& response, uint32_t session, Session& state, std::string& send) const;
@@ -60,7 +63,9 @@ class Dialog {
  private:
   Heard hear_untagged(const Response& response, uint32_t session, Session& state,
                       std::string& send) const;
-  Heard hear_tagged(const Response& response, Session& state, std::string& send) const;
+  Heard hear_tagged(const Response& response, uint32_t session, Session& state,
+                    std::string& send) const;
+  void select(Session& state, std::string& send) const;
   void login(uint32_t session, Session& state, std::string& send) const;
   void begin(Session& state, Phase phase, std::string_view command, std::string& send) const;
   void idle(Session& state, std::string& send) const;

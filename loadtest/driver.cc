@@ -109,6 +109,7 @@ std::string Driver::status_json() {
       .add("unexpected_exists", counters.unexpected_exists)
       .add("expunges", counters.expunges)
       .add("keepalives", counters.keepalives)
+      .add("compressed", counters.compressed)
       .add("asleep_bytes_per_session", fleet_.asleep_bytes_per_session())
       .add("clean", clean())
       .add_json("reasons", reasons.text());

@@ -11,6 +11,8 @@
 #include <memory>
 #include <optional>
 
+#include "compress/deflate_stream.h"
+#include "compress/inflate_stream.h"
 #include "loadtest/response_scanner.h"
 #include "tls/handshake.h"
 #include "tls/record.h"
@@ -83,12 +85,12 @@ class FakeConnection {
         if (opened.event == tls::OpenEvent::kNeedMore) break;
         closed_ = closed_ || opened.event > tls::OpenEvent::kControl;
         if (closed_) return std::nullopt;
-        text_ += tls::as_text(opened.data);
+        hear(tls::as_text(opened.data));
         rest = rest.subspan(opened.consumed_bytes);
       }
       wire_ = tls::Bytes(rest.begin(), rest.end());
     } else {
-      text_ += tls::as_text(wire_);
+      hear(tls::as_text(wire_));
       wire_.clear();
     }
     size_t end = text_.find("\r\n");
@@ -101,7 +103,20 @@ class FakeConnection {
   void send_wire(tls::ByteView bytes) {
     ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
+  void hear(std::string_view bytes) {
+    if (!inflate_) {
+      text_ += bytes;
+      return;
+    }
+    auto taken = inflate_->take(tls::as_bytes(bytes), text_, 1 << 20);
+    EXPECT_EQ(taken.event, compress::InflateStream::Event::kNeedInput);
+  }
   void send(std::string_view text) {
+    tls::Bytes deflated;
+    if (inflate_) {
+      EXPECT_TRUE(deflate_.put(text, deflated));
+      text = tls::as_text(deflated);
+    }
     if (!engine_) return send_wire(tls::as_bytes(text));
     tls::Bytes sealed;
     EXPECT_TRUE(engine_->seal(tls::as_bytes(text), sealed));
@@ -155,6 +170,10 @@ class FakeConnection {
       bool refused = faulty(Fault::kRefuseLogin);
       if (!refused) ++server_.logins_;
       send(fmt::format("{} {}\r\n", tag, refused ? "NO wrong" : "OK [CAPABILITY IDLE] in"));
+    } else if (command == "COMPRESS DEFLATE") {
+      send(fmt::format("{} OK\r\n", tag));
+      inflate_.emplace(*compress::InflateStream::create());
+      ++server_.compressed_;
     } else if (begins_with_word(command, "SELECT")) {
       exists_ = count();
       send(fmt::format("* FLAGS ()\r\n* {} EXISTS\r\n* OK [UIDNEXT 1] x\r\n{} OK done\r\n", exists_,
@@ -177,6 +196,8 @@ class FakeConnection {
   io::Fd fd_;
   std::unique_ptr<tls::RecordCrypto> crypto_;
   std::unique_ptr<tls::RecordEngine> engine_;
+  std::optional<compress::InflateStream> inflate_;
+  compress::DeflateStream deflate_;
   tls::Bytes wire_;
   std::string text_;
   std::string user_;

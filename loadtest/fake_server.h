@@ -1,7 +1,8 @@
 #pragma once
 // FakeServer: a small IMAP server for tests of the load tester, a thread for each connection. It
-// knows LOGIN, SELECT, FETCH, NOOP, IDLE and LOGOUT, counts the files in a Maildir's new/, and can
-// be told to be wrong in one way, since a tester that never finds anything wrong proves nothing.
+// knows LOGIN, COMPRESS, SELECT, FETCH, NOOP, IDLE and LOGOUT, counts the files in a Maildir's
+// new/, and can be told to be wrong in one way, since a tester that never finds anything wrong
+// proves nothing.
 
 #include <atomic>
 #include <mutex>
@@ -34,6 +35,7 @@ class FakeServer {
   ~FakeServer();
   std::string target() const;
   int logins() const { return logins_; }
+  int compressed() const { return compressed_; }
 
  private:
   friend class FakeConnection;
@@ -47,6 +49,7 @@ class FakeServer {
   io::Fd listener_;
   std::atomic<bool> stopping_ = false;
   std::atomic<int> logins_ = 0;
+  std::atomic<int> compressed_ = 0;
   std::vector<std::thread> connections_;  // of the accepting thread, until it has ended
   std::thread acceptor_;
 };

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Fleet>> Fleet::create(io::Loop& loop, FleetSettings setti
     fleet->frozen_ =
         std::make_unique_for_overwrite<std::byte[]>(set.sessions * tls::kFrozenBytesMax);
   }
+  if (set.dialog.compress > 0) fleet->histories_.resize(set.sessions);
   fleet->sockets_per_shard_ = open_files_max();
   if (set.sockets_per_shard > 0) {
     fleet->sockets_per_shard_ = std::min(fleet->sockets_per_shard_, set.sockets_per_shard);
@@ -67,7 +68,9 @@ uint32_t Fleet::users_watched() const {
 
 uint64_t Fleet::asleep_bytes_per_session() const {
   constexpr uint64_t kSocketTableBytes = 3;  // a generation and a busy mask
-  return sizeof(Session) + kSocketTableBytes + (settings_.tls ? tls::kFrozenBytesMax : 0);
+  uint64_t compress_bytes = histories_.size() * sizeof(tls::Bytes) + history_bytes_;
+  return sizeof(Session) + kSocketTableBytes + (settings_.tls ? tls::kFrozenBytesMax : 0) +
+         compress_bytes / sessions_.size();
 }
 
 tls::ByteSpan Fleet::frozen(uint32_t session) {
@@ -188,6 +191,14 @@ Fleet::Awake* Fleet::wake(uint32_t session) {
       return nullptr;
     }
   }
+  if (!histories_.empty() && !histories_[session].empty()) {
+    tls::Bytes history = std::exchange(histories_[session], {});
+    history_bytes_ -= history.size();
+    if (auto begun = awake->stream.start_compress(history); !begun) {
+      end(session, begun.error().message);
+      return nullptr;
+    }
+  }
   return (awake_[session] = std::move(awake)).get();
 }
 
@@ -201,6 +212,15 @@ void Fleet::sleep_if_done(uint32_t session, Awake& awake) {
       end(session, done.error().message);
       return;
     }
+  }
+  if (awake.stream.compressed()) {
+    auto history = awake.stream.freeze_history();
+    if (!history) {
+      end(session, history.error().message);
+      return;
+    }
+    history_bytes_ += history->size();
+    histories_[session] = std::move(*history);
   }
   awake_.erase(session);
 }
@@ -243,6 +263,10 @@ bool Fleet::listen(uint32_t session, Awake& awake, std::string_view plain) {
     std::string text;
     Heard heard = dialog_.hear(response, session, sessions_[session], text);
     if (heard.what != What::kStillHere) last_activity_us_ = received_us_;
+    if (heard.what == What::kCompressed) {
+      auto begun = awake.stream.start_compress();
+      if (!begun) heard = {.what = What::kBroken, .reason = begun.error().message};
+    }
     act(session, awake, heard);
     if (heard.what == What::kBroken || heard.what == What::kBye) ending = heard.reason;
     if (text.empty() || ending) return !ending;
@@ -283,6 +307,9 @@ void Fleet::act(uint32_t session, Awake& awake, const Heard& heard) {
       break;
     case What::kCommandDone:
       answered();
+      break;
+    case What::kCompressed:
+      ++counters_.compressed;
       break;
     case What::kNothing:
     case What::kBye:
@@ -369,6 +396,10 @@ void Fleet::end(uint32_t session, const std::string& reason) {
     shard.sockets().close(shard.slot_of(session), std::shared_ptr<Awake>(std::move(awake)));
   }
   if (phase == Phase::kIdle) --counters_.idle;
+  if (!histories_.empty()) {
+    history_bytes_ -= histories_[session].size();
+    histories_[session] = {};
+  }
   if (state.selected) ledger_.lost(dialog_.user_of(session), state.exists);
   if (on_errand) ++round_.lost;
   if (!state.settled) ++login_round_.lost;

@@ -59,6 +59,7 @@ struct Counters {
   uint64_t unexpected_exists = 0;
   uint64_t expunges = 0;  // nobody expunges here
   uint64_t keepalives = 0;
+  uint64_t compressed = 0;  // began COMPRESS, since the start
   uint64_t errors() const { return repeated_exists + unexpected_exists + expunges; }
 };
 
@@ -138,6 +139,9 @@ class Fleet final : public FleetEvents {
   std::vector<Session> sessions_;
   // Pages of it that no session has used yet cost nothing.
   std::unique_ptr<std::byte[]> frozen_;
+  // What sleepers with COMPRESS have heard, packed; empty vectors for all others.
+  std::vector<tls::Bytes> histories_;
+  uint64_t history_bytes_ = 0;
   std::unordered_map<uint32_t, std::unique_ptr<Awake>> awake_;
   Counters counters_;
   Round round_;

@@ -35,6 +35,7 @@ void add_user_options(CLI::App& sleep, SleepOptions& options) {
   sleep.add_option("--first-user", options.first_user, "number of the first")
       ->capture_default_str();
   sleep.add_option("--mailbox", options.mailbox, "what they SELECT")->capture_default_str();
+  sleep.add_option("--compress", options.compress, "share of them that use COMPRESS, 0 to 1");
   sleep.add_option("--headers", options.headers, "newest messages whose headers they FETCH first");
 }
 

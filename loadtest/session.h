@@ -1,6 +1,7 @@
 #pragma once
 // One client of the load tester. Asleep it is a Session (8 bytes), its frozen TLS keys (120 bytes,
-// TLS only) and what the socket table keeps (3 bytes); awake it also has an Awake (fleet.h).
+// TLS only), what it has heard under COMPRESS (packed, COMPRESS only) and what the socket table
+// keeps (3 bytes); awake it also has an Awake (fleet.h).
 
 #include <cstdint>
 
@@ -11,6 +12,7 @@ enum class Phase : uint8_t {
   kConnecting,       // TCP
   kGreeting,         // TLS handshake where there is one, then the server's first line
   kLogin,            // LOGIN was sent
+  kCompress,         // COMPRESS was sent
   kSelect,           // SELECT was sent
   kFetch,            // FETCH of headers was sent
   kIdleAsked,        // IDLE was sent

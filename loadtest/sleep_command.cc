@@ -161,6 +161,9 @@ Result<FleetSettings> fleet_settings(const SleepOptions& options) {
     return fail(ErrorKind::kInvalid,
                 "--sessions and --users: 1 to 4000000; --parallel: at least 1");
   }
+  if (!(options.compress >= 0 && options.compress <= 1)) {
+    return fail(ErrorKind::kInvalid, "--compress is a share: 0 to 1");
+  }
   auto user = UserPattern::parse(options.user);
   if (!user) return std::unexpected(user.error());
   auto password = UserPattern::parse(options.password);
@@ -175,6 +178,7 @@ Result<FleetSettings> fleet_settings(const SleepOptions& options) {
                                     .first_user = options.first_user,
                                     .users = options.users,
                                     .fetch_headers = options.headers,
+                                    .compress = options.compress,
                                     .mailbox = options.mailbox,
                                     .command = options.command_text},
                          .sessions = options.sessions,

@@ -29,6 +29,7 @@ struct SleepOptions {
   uint32_t users = 1;
   std::string mailbox = "INBOX";
   uint32_t headers = 0;
+  double compress = 0;
   std::string command_text;
   uint32_t ramp = 0;
   uint32_t parallel = 64;

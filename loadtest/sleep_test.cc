@@ -130,6 +130,20 @@ TEST(Sleep, sees_a_good_server_do_everything_right_over_tls) {
   }
 }
 
+TEST(Sleep, sees_a_good_server_do_everything_right_with_compress) {
+  for (bool tls : {false, true}) {
+    MailFolder mail;
+    FakeServer server(mail.path(), tls);
+    SleepOptions options = options_for(server, mail);
+    options.tls = tls;
+    options.compress = 0.5;
+    Outcome outcome = run(options, everything());
+    expect_all_right(outcome);
+    EXPECT_EQ(outcome.counters.compressed, 6u);
+    EXPECT_EQ(server.compressed(), 6);
+  }
+}
+
 TEST(Sleep, logs_out) {
   MailFolder mail;
   FakeServer server(mail.path(), false);

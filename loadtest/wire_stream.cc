@@ -3,6 +3,12 @@
 #include <utility>
 
 namespace dormouse::loadtest {
+namespace {
+
+// One receive is some 64 KiB at the most; headers shrink to a fifth, not to a hundredth.
+constexpr size_t kInflatedBytesMax = size_t{8} << 20;
+
+}  // namespace
 
 Result<WireStream> WireStream::tls(tls::RecordCrypto& crypto, const tls::ClientContext& context,
                                    const std::string& server_name, tls::Bytes& wire) {
@@ -26,7 +32,31 @@ Result<WireStream> WireStream::thaw(tls::RecordCrypto& crypto, tls::ByteView fro
   return stream;
 }
 
+Result<> WireStream::start_compress(tls::ByteView history) {
+  auto stream =
+      history.empty() ? compress::InflateStream::create() : compress::InflateStream::thaw(history);
+  if (!stream) return std::unexpected(stream.error());
+  inflate_.emplace(std::move(*stream));
+  return {};
+}
+
 WireStream::Input WireStream::take(tls::ByteSpan received, std::string& plain, tls::Bytes& wire) {
+  if (!inflate_) return take_wire(received, plain, wire);
+  std::string deflated;
+  Input state = take_wire(received, deflated, wire);
+  return inflate(deflated, plain) ? state : Input::kBroken;
+}
+
+bool WireStream::inflate(std::string_view deflated, std::string& plain) {
+  auto taken = inflate_->take(tls::as_bytes(deflated), plain, kInflatedBytesMax);
+  if (taken.event == compress::InflateStream::Event::kNeedInput) return true;
+  failure_ = taken.event == compress::InflateStream::Event::kFull ? "the server sends a bomb"
+                                                                  : "deflate stream broken";
+  return false;
+}
+
+WireStream::Input WireStream::take_wire(tls::ByteSpan received, std::string& plain,
+                                        tls::Bytes& wire) {
   if (handshake_) return take_handshake(received, plain, wire);
   if (engine_) return take_records(received, plain, wire);
   plain += tls::as_text(received);
@@ -75,6 +105,11 @@ WireStream::Input WireStream::take_records(tls::ByteSpan input, std::string& pla
 }
 
 Result<> WireStream::put(std::string_view plain, tls::Bytes& wire) {
+  tls::Bytes deflated;
+  if (inflate_) {
+    if (auto done = deflate_.put(plain, deflated); !done) return done;
+    plain = tls::as_text(deflated);
+  }
   if (engine_) return engine_->seal(tls::as_bytes(plain), wire);
   tls::append(wire, tls::as_bytes(plain));
   return {};

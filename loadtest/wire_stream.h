@@ -1,12 +1,15 @@
 #pragma once
 // WireStream: the bytes of one connection to a server: in clear, or through a TLS handshake and
-// then our own record engine, whose keys freeze to a few bytes while the session sleeps. An
-// engine: no I/O.
+// then our own record engine, whose keys freeze to a few bytes while the session sleeps; and under
+// it, where asked for, deflate (RFC 4978), whose input history freezes too. An engine: no I/O.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "compress/deflate_stream.h"
+#include "compress/inflate_stream.h"
 #include "io/result.h"
 #include "tls/handshake.h"
 #include "tls/record.h"
@@ -20,6 +23,9 @@ class WireStream {
   static Result<WireStream> tls(tls::RecordCrypto& crypto, const tls::ClientContext& context,
                                 const std::string& server_name, tls::Bytes& wire);
   static Result<WireStream> thaw(tls::RecordCrypto& crypto, tls::ByteView frozen);
+  // Both ways are deflated from here; a stream that slept is given its history, empty at first.
+  // kInvalid: not a history.
+  Result<> start_compress(tls::ByteView history = {});
 
   enum class Input : uint8_t { kOpen, kClosed, kBroken };
   // Takes received bytes (and overwrites them), appends what they say to `plain` and what TLS has
@@ -32,17 +38,26 @@ class WireStream {
 
   bool ready() const { return handshake_ == nullptr; }
   // No part of a record is held: the stream can be frozen.
-  bool at_boundary() const { return ready() && partial_.empty(); }
+  bool at_boundary() const {
+    return ready() && partial_.empty() && (!inflate_ || inflate_->hindrance() == nullptr);
+  }
   // Writes the keys to `to`, which has room for tls::kFrozenBytesMax. Nothing without TLS.
   Result<> freeze(tls::ByteSpan to) const;
+  bool compressed() const { return inflate_.has_value(); }
+  // Only when compressed().
+  Result<tls::Bytes> freeze_history() const { return inflate_->freeze(); }
 
  private:
   Input take_handshake(tls::ByteSpan received, std::string& plain, tls::Bytes& wire);
   Input take_records(tls::ByteSpan input, std::string& plain, tls::Bytes& wire);
+  Input take_wire(tls::ByteSpan received, std::string& plain, tls::Bytes& wire);
+  bool inflate(std::string_view deflated, std::string& plain);
 
   tls::RecordCrypto* crypto_ = nullptr;
   std::unique_ptr<tls::ClientHandshake> handshake_;
   std::unique_ptr<tls::RecordEngine> engine_;
+  std::optional<compress::InflateStream> inflate_;  // with COMPRESS
+  compress::DeflateStream deflate_;
   tls::Bytes partial_;  // the start of a record, shorter than tls::kRecordBytesMax
   std::string failure_;
 };
