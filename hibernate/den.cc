@@ -96,9 +96,11 @@ void Den::finish(uint32_t slot, SessionEnd end) {
     session.reset();
     release(slot, parts.user, parts.address, parts.session);
   } else {
+    uint64_t put_off_ms = session->put_off_ms();
     session.reset();
     if (end == SessionEnd::kPutOff) {
       ++counters_.refreshes_put_off;
+      refreshes_.put_off(slot, loop().now_ms() + put_off_ms);
       RecordView::trusted(slab_.block(slot)).set_flag(kFlagChanged, true);
     } else {
       RecordView::trusted(slab_.block(slot)).set_flag(kFlagSending, false);
@@ -163,6 +165,7 @@ io::Task<void> Den::tick() {
       if (loop().now_ms() - drowsy.since_ms > kDrowsyMs) late.push_back(slot);
     }
     for (uint32_t slot : late) release_parked(slot);
+    refreshes_.take_back(loop().now_ms());
     start_refreshes();
   }
 }

@@ -17,6 +17,7 @@
 #include "compress/deflate_stream.h"
 #include "compress/inflate_stream.h"
 #include "hibernate/den_main.h"
+#include "hibernate/session.h"
 #include "hibernate/slab.h"
 #include "io/ring_setup.h"
 #include "wire/control.pb.h"
@@ -578,6 +579,26 @@ TEST_F(DenTest, a_worker_that_dies_before_its_first_word_is_replaced_and_hears_i
   worker_.close();
   client.hears("* BYE Internal error: the session's worker is gone\r\n");
   EXPECT_TRUE(client.closed());
+}
+
+TEST_F(DenTest, a_refresh_that_no_worker_can_answer_is_put_off_and_small_talk_goes_on) {
+  Client client = open_session();
+  park(client, "state-1");
+  change();
+  for (uint32_t attempt = 0; attempt <= kAttemptsMax; ++attempt) {
+    EXPECT_EQ(attached().attempt(), attempt);
+    must_receive<wire::DenToWorker>(worker_);
+    worker_.close();
+  }
+  change();
+  pollfd wait{tracker_.fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&wait, 1, 300), 0) << "not tried again at once, by another change neither";
+  // A command does not wait for it.
+  client.say("DONE\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().purpose(),
+            wire::DenToWorker::INPUT);
+  worker_hears("DONE\r\n");
 }
 
 TEST_F(DenTest, a_killed_den_loses_no_sleeper_nor_what_it_says_meanwhile) {

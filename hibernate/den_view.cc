@@ -62,11 +62,12 @@ std::string Den::view() {
       process_.index(), c.talk_done, c.talk_idle, c.talk_noop, c.talk_logout, c.keepalives);
   text += fmt::format(
       "den[{}] record_bytes_mean={} slab_used_bytes={} slab_touched_bytes={} awake_bytes={} "
-      "watches={} watch_backend={} refreshes_waiting={} refreshes_running={} incarnation={} "
-      "parked_compressed={} history_bytes_mean={}\n",
+      "watches={} watch_backend={} refreshes_waiting={} refreshes_put_off_now={} "
+      "refreshes_running={} incarnation={} parked_compressed={} history_bytes_mean={}
+",
       process_.index(), parked == 0 ? 0 : record_bytes_sum / parked, slab_.used_bytes(),
       slab_.touched_bytes(), awake_bytes, watches_.count(), watch_backend_, refreshes_.waiting(),
-      refreshes_.running(), slab_.incarnation(), compressed,
+      refreshes_.put_off(), refreshes_.running(), slab_.incarnation(), compressed,
       compressed == 0 ? 0 : history_bytes_sum / compressed);
   size_t shown = 0;
   for (auto& [slot, session] : sessions_) {

@@ -54,7 +54,7 @@ io::Task<SessionEnd> Session::serve() {
       reason_ = "waiting for the tracker";
       auto up = co_await den_.tracker_up();
       if (!up) {
-        if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
+        if (purpose_ == wire::DenToWorker::REFRESH) co_return put_off(kNoTrackerPutOffMs);
         co_return co_await farewell("Server is not available");
       }
       // A tracker that has just died looks connected until its link has seen the end: without a
@@ -79,8 +79,9 @@ io::Task<SessionEnd> Session::serve() {
       case RelayEnd::kRefused: {
         if (!refusal_->permanent() && attempt < kAttemptsMax) {
           reason_ = "refused: " + refusal_->text();
-          if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
-          auto slept = co_await den_.loop().sleep(std::clamp(refusal_->retry_ms(), 10u, 30'000u));
+          uint64_t retry_ms = std::clamp(refusal_->retry_ms(), 10u, 30'000u);
+          if (purpose_ == wire::DenToWorker::REFRESH) co_return put_off(retry_ms);
+          auto slept = co_await den_.loop().sleep(retry_ms);
           if (!slept) co_return SessionEnd::kClosed;
           ++attempt;
           continue;
@@ -101,7 +102,7 @@ io::Task<SessionEnd> Session::serve() {
           co_return co_await farewell("Internal error: the session's worker is gone");
         }
         if (++attempt <= kAttemptsMax) continue;
-        if (purpose_ == wire::DenToWorker::REFRESH) co_return SessionEnd::kPutOff;
+        if (purpose_ == wire::DenToWorker::REFRESH) co_return put_off(kNoWorkerPutOffMs);
         co_return co_await farewell("Internal error: no worker can serve this session");
     }
   }
@@ -436,6 +437,11 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
   auto out = co_await drained(1);
   if (!out) co_return SessionEnd::kClosed;
   co_return SessionEnd::kParked;
+}
+
+SessionEnd Session::put_off(uint64_t ms) {
+  put_off_ms_ = ms;
+  return SessionEnd::kPutOff;
 }
 
 // Last words, given a while to leave.

@@ -40,6 +40,11 @@ inline constexpr uint32_t kAttemptsMax = 3;
 // Between two tries to reach a tracker that does not take messages: its link ends within a turn.
 inline constexpr uint64_t kTrackerRetryMs = 10;
 
+// How long a refresh is put off that no worker could answer (its mail store is not to be opened),
+// or for which there is no tracker. A worker that was just restarted is tried before, kAttemptsMax.
+inline constexpr uint64_t kNoWorkerPutOffMs = 10'000;
+inline constexpr uint64_t kNoTrackerPutOffMs = 1'000;
+
 enum class SessionEnd {
   kParked,  // the record is published (or, after a refresh, still there)
   kClosed,  // the connection is over
@@ -76,6 +81,8 @@ class Session {
   // From the master or an administrator: through the worker where there is one, else at once.
   void shut_down(const std::string& text);
 
+  // With kPutOff: for how long.
+  uint64_t put_off_ms() const { return put_off_ms_; }
   uint64_t number() const { return parts_.session; }
   uint64_t request() const { return request_; }
   Purpose purpose() const { return purpose_; }
@@ -109,6 +116,7 @@ class Session {
   void take(std::span<std::byte> bytes);
   io::Task<SessionEnd> refreshed(const wire::WorkerToDen::Refreshed& refreshed);
   io::Task<SessionEnd> farewell(std::string text);
+  SessionEnd put_off(uint64_t ms);
   io::Task<Result<void>> drained(size_t below);
   io::Task<Result<void>> output_below(size_t below);
   void offer(const wire::WorkerToDen::Offer& offer);
@@ -151,6 +159,7 @@ class Session {
   std::string collected_;  // a refresh's answer so far, in clear
   bool streaming_ = false;
 
+  uint64_t put_off_ms_ = 0;
   bool sweep_ = false;
   bool heard_ = false;     // the worker has spoken, or the replay bound was passed
   bool stopping_ = false;  // the relay is ending: the uplink takes nothing more
