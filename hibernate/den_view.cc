@@ -63,8 +63,7 @@ std::string Den::view() {
   text += fmt::format(
       "den[{}] record_bytes_mean={} slab_used_bytes={} slab_touched_bytes={} awake_bytes={} "
       "watches={} watch_backend={} refreshes_waiting={} refreshes_put_off_now={} "
-      "refreshes_running={} incarnation={} parked_compressed={} history_bytes_mean={}
-",
+      "refreshes_running={} incarnation={} parked_compressed={} history_bytes_mean={}\n",
       process_.index(), parked == 0 ? 0 : record_bytes_sum / parked, slab_.used_bytes(),
       slab_.touched_bytes(), awake_bytes, watches_.count(), watch_backend_, refreshes_.waiting(),
       refreshes_.put_off(), refreshes_.running(), slab_.incarnation(), compressed,
