@@ -26,7 +26,10 @@ class Steps {
   void took(benchmark::State& state, const char* name) {
     auto now = std::chrono::steady_clock::now();
     double step_us = std::chrono::duration<double, std::micro>(now - last_).count();
-    state.counters[name] += benchmark::Counter(step_us, benchmark::Counter::kAvgIterations);
+    // Assigned, not added: += on the map's entry keeps the plain flags it was born with.
+    benchmark::Counter& counter =
+        state.counters.try_emplace(name, 0, benchmark::Counter::kAvgIterations).first->second;
+    counter.value += step_us;
     total_us_ += step_us;
     last_ = std::chrono::steady_clock::now();
   }
