@@ -3,20 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace dormouse::imap {
 namespace {
 
-// A store idle for longer gives its pages and statements back: 390 KiB become 26. Making them anew
-// costs a later refresh 0.5 ms (store_bench), so not while one delivery's refreshes follow another.
-constexpr uint64_t kShrinkAfterMs = 1'000;
-// Where nobody is awake, a store idle for longer is closed: what is left of it, the mapped -shm
-// included, is some 60 KiB, and 200 of them would be more than everything else an idle worker has.
-// Opening one again costs 1.3 ms; mail for one user often comes in bursts of seconds.
-constexpr uint64_t kCloseAfterMs = 5'000;
-// Closing takes 1 ms (checkpoint, two fsyncs), for which a session that comes now would wait; so
-// the default 200 stores are gone after ten seconds.
-constexpr size_t kClosesPerTidyMax = 20;
+// Closing takes 0.1 ms, for which a session that comes now would wait: 10 ms at the worst.
+constexpr size_t kClosesPerTidyMax = 100;
+// Bringing a log into its index takes two fsyncs, of 0.1 to 5 ms by the disk, and the worker waits
+// for them. A log needs it after eight deliveries, so 2 a second keep up with 16 deliveries a
+// second; with more, it is the closing of the store or the 1,000th page that does it.
+constexpr size_t kWriteBacksPerTidyMax = 2;
 
 std::string key_of(const wire::Identity& identity) {
   // A user whose uid or mail moved is another one: the old store must not serve him.
@@ -26,24 +23,26 @@ std::string key_of(const wire::Identity& identity) {
 
 }  // namespace
 
-User::User(io::Loop& loop, bool switching, const wire::Identity& identity)
+User::User(io::Loop& loop, bool switching, const wire::Identity& identity,
+           std::string_view clean_boots)
     : loop_(loop),
       name_(identity.user()),
       mail_path_(identity.mail_path().empty() ? identity.home() + "/Maildir"
                                               : identity.mail_path()),
-      identity_(loop, switching, identity.uid(), identity.gid()) {}
+      identity_(loop, switching, identity.uid(), identity.gid()),
+      clean_boots_(clean_boots) {}
 
 Result<store::UserStore*> User::store() {
   if (!store_) {
     if (mail_path_.empty() || mail_path_.front() != '/') {
       return fail(ErrorKind::kInvalid, "the user's mail path is not absolute");
     }
-    auto opened = store::UserStore::open(mail_path_);
+    auto opened = store::UserStore::open(mail_path_, {.clean_boots = clean_boots_});
     if (!opened) return std::unexpected(opened.error());
     store_ = std::move(*opened);
   }
   if (store_->broken()) return fail(ErrorKind::kUnavailable, "the index was damaged and put aside");
-  shrunk_ = false;
+  rested_ = false;
   return store_.get();
 }
 
@@ -54,6 +53,11 @@ io::Task<Result<store::SyncResult>> User::shared_sync(store::Mailbox mailbox) {
   if (begun != before) co_return store::SyncResult{};
   ++begun;
   co_return mailbox.sync();
+}
+
+uint64_t User::syncs(const store::Mailbox& mailbox) const {
+  auto found = syncs_.find(mailbox.id());
+  return found == syncs_.end() ? 0 : found->second;
 }
 
 void User::remove_listener(ChangeListener* listener) { std::erase(listeners_, listener); }
@@ -79,14 +83,17 @@ Result<User*> UserCache::acquire(const wire::Identity& identity) {
     found = by_key_.end();
   }
   if (found == by_key_.end()) {
-    auto user = std::make_unique<User>(loop_, switching_, identity);
+    auto user = std::make_unique<User>(loop_, switching_, identity, clean_boots_);
     if (auto ready = user->identity_.prepare(); !ready) return std::unexpected(ready.error());
     users_.emplace_back(key, std::move(user));
     found = by_key_.emplace(std::move(key), std::prev(users_.end())).first;
   }
   users_.splice(users_.end(), users_, found->second);
   User* user = found->second->second.get();
-  if (user->left_ms_ != 0) --idle_;
+  if (user->left_ms_ != 0) {
+    --idle_;
+    idle_bytes_ -= std::exchange(user->idle_bytes_, 0);
+  }
   user->left_ms_ = 0;
   ++user->sessions_;
   return user;
@@ -97,6 +104,7 @@ void UserCache::release(User* user) {
   if (--user->sessions_ != 0) return;
   user->left_ms_ = std::max<uint64_t>(loop_.now_ms(), 1);
   ++idle_;
+  weigh(*user);
   // Newest first finds this user at once; oldest first finds whom the bound drops.
   auto at = std::ranges::find(users_.rbegin(), users_.rend(), user,
                               [](const auto& entry) { return entry.second.get(); });
@@ -104,30 +112,41 @@ void UserCache::release(User* user) {
   auto known = by_key_.find(here->first);
   bool current = known != by_key_.end() && known->second == here;
   if (!current || user->spent()) drop(here);
-  for (auto old = users_.begin(); idle_ > idle_users_max_ && old != users_.end();) {
+  auto too_much = [&] { return idle_ > idle_max_.users || idle_bytes_ > idle_max_.bytes; };
+  for (auto old = users_.begin(); too_much() && old != users_.end();) {
     auto next = std::next(old);
     if (old->second->sessions_ == 0) drop(old);
     old = next;
   }
 }
 
+void UserCache::weigh(User& user) {
+  idle_bytes_ -= user.idle_bytes_;
+  user.idle_bytes_ = user.store_ ? user.store_->memory_bytes() : 0;
+  idle_bytes_ += user.idle_bytes_;
+}
+
 bool UserCache::tidy(bool nobody_awake) {
   bool freed = false;
   size_t closed = 0;
+  size_t written_back = 0;
   for (auto next = users_.begin(); next != users_.end();) {
     auto at = next++;
     User& user = *at->second;
     if (user.sessions_ != 0) continue;
     uint64_t idle_ms = loop_.now_ms() - user.left_ms_;
-    if (nobody_awake && idle_ms >= kCloseAfterMs && closed < kClosesPerTidyMax) {
+    if (nobody_awake && idle_ms >= idle_max_.close_after_ms && closed < kClosesPerTidyMax) {
       drop(at);
       ++closed;
       freed = true;
-    } else if (idle_ms >= kShrinkAfterMs && !user.shrunk_ && user.store_) {
-      user.shrunk_ = true;
+    } else if (idle_ms >= idle_max_.rest_after_ms && !user.rested_ && user.store_ &&
+               written_back < kWriteBacksPerTidyMax) {
+      user.rested_ = true;
       user.identity_.enter();
       user.store_->shrink();
+      if (user.store_->write_back()) ++written_back;
       user.identity_.leave();
+      weigh(user);
       freed = true;
     }
   }
@@ -142,6 +161,7 @@ void UserCache::drop(Users::iterator at) {
   at->second->store_.reset();
   at->second->identity_.leave();
   if (at->second->left_ms_ != 0) --idle_;
+  idle_bytes_ -= at->second->idle_bytes_;
   users_.erase(at);
 }
 

@@ -15,9 +15,11 @@
 namespace dormouse::imap {
 namespace {
 
-// Stores kept open without a session, where the setting gives none: 390 KiB each when busy,
-// 26 KiB after shrink(); closed when nobody is awake (UserCache::tidy).
-constexpr size_t kIdleUsersDefault = 200;
+// Stores kept open without a session, where the setting gives none, and the bytes that they may
+// have: a busy one has up to 390 KiB, one at rest 60, so this is a thousand at rest. All are closed
+// when nobody is awake (UserCache::tidy).
+constexpr size_t kIdleUsersDefault = 1'000;
+constexpr uint64_t kIdleStoreBytesMax = 64u << 20;
 // Messages for a tracker that does not read: it sends us no new sessions either, so what is owed is
 // at most one Ended a session, and a Load a second.
 constexpr size_t kTrackerMessagesMax = 100'000;
@@ -46,9 +48,11 @@ Worker::Worker(role::Process& process)
     : process_(process),
       host_(process.loop()),
       users_(process.loop(), process.start_message().switch_identity(),
-             process.settings().worker().store_cache_users() != 0
-                 ? process.settings().worker().store_cache_users()
-                 : kIdleUsersDefault) {
+             {.users = process.settings().worker().store_cache_users() != 0
+                           ? process.settings().worker().store_cache_users()
+                           : kIdleUsersDefault,
+              .bytes = kIdleStoreBytesMax},
+             process.start_message().clean_boots()) {
   host_.settings = process.settings().worker();
 }
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "hibernate/watch/fanotify_group.h"
+#include "store/boots.h"
 
 namespace dormouse::master {
 namespace {
@@ -113,6 +114,10 @@ Result<std::vector<CertificateResource>> load_certificates(const Settings& setti
   return certificates;
 }
 
+std::string clean_boots_path(const Settings& settings) {
+  return settings.base_dir + "/clean-boots";
+}
+
 Result<Resources> make_resources(Settings& settings, bool privileged, uint64_t open_files) {
   Resources resources;
   resources.privileged = privileged;
@@ -122,6 +127,10 @@ Result<Resources> make_resources(Settings& settings, bool privileged, uint64_t o
   auto empty = make_empty_directory(settings);
   if (!empty) return std::unexpected(empty.error());
   resources.empty_directory = *empty;
+  // Here, since nothing can write mail before there are resources.
+  auto clean_boots = store::take_clean_boots(clean_boots_path(settings));
+  if (!clean_boots) return std::unexpected(clean_boots.error());
+  resources.clean_boots = std::move(*clean_boots);
   auto listeners = open_listeners(settings);
   if (!listeners) return std::unexpected(listeners.error());
   resources.listeners = std::move(*listeners);

@@ -33,6 +33,7 @@ struct Resources {
   io::Secret ticket_key;        // tls::TicketKey, for all logins
   io::Secret cookie_key;        // the tracker's HMAC key
   std::vector<CertificateResource> certificates;
+  std::string clean_boots;  // store/boots.h; for the workers
 };
 
 inline constexpr size_t kCookieKeyBytes = 32;  // as long as the digest of HMAC-SHA-256
@@ -40,6 +41,8 @@ inline constexpr size_t kCookieKeyBytes = 32;  // as long as the digest of HMAC-
 // Everything but the certificates' text, which load_certificates() reads. Fills in what the
 // settings leave to the machine: shards, sockets per shard, login processes.
 Result<Resources> make_resources(Settings& settings, bool privileged, uint64_t open_files);
+// The ledger of store/boots.h.
+std::string clean_boots_path(const Settings& settings);
 Result<std::vector<CertificateResource>> load_certificates(const Settings& settings);
 
 // What the machine decides: settings.wire as the roles get it. Also after a reload.

@@ -21,6 +21,7 @@
 #include "role/log.h"
 #include "role/process.h"
 #include "role/sandbox.h"
+#include "store/boots.h"
 
 namespace dormouse::master {
 namespace {
@@ -86,6 +87,7 @@ class Server final : public SupervisorEvents {
     role::log_info("server-stopping");
     manager_.stopping();
     co_await supervisor_.drain(settings_.drain_grace_ms, std::string(kGoodbye));
+    if (supervisor_.all_ended()) note_clean_stop();
     role::log_info("server-stopped");
     co_return status_;
   }
@@ -103,6 +105,13 @@ class Server final : public SupervisorEvents {
   }
 
  private:
+  // Without it the indexes are taken for those of a power failure at the next boot, if there is
+  // one: sound, only dear.
+  void note_clean_stop() {
+    auto noted = store::enter_clean_boot(clean_boots_path(settings_));
+    if (!noted) role::log_warning("clean-stop-not-noted", {{"reason", noted.error().message}});
+  }
+
   io::Task<void> serve_signals() {
     while (true) {
       auto ready = co_await loop_.poll(signals_.get(), POLLIN);

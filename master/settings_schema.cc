@@ -227,8 +227,8 @@ constexpr std::array kSchema = {
         "A client silent for longer is logged out (RFC 3501 5.4: 30 minutes at the least).",
         [](Settings& s, const V& v) { s.wire.mutable_worker()->set_idle_timeout_ms(u32(v)); }},
     SettingKey{
-        "worker.store_cache_users", Type::kCount, "200", 1, 100'000, "", "",
-        "worker.store_cache_users", "Mail stores a worker keeps open.",
+        "worker.store_cache_users", Type::kCount, "1000", 1, 100'000, "", "",
+        "worker.store_cache_users", "Mail stores a worker keeps open, three descriptors each.",
         [](Settings& s, const V& v) { s.wire.mutable_worker()->set_store_cache_users(u32(v)); }},
 
     SettingKey{"watch.backend", Type::kChoice, "\"auto\"", 0, 0, "",

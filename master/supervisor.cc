@@ -147,6 +147,7 @@ Result<> Supervisor::introduce(Seat& seat) {
   start->set_switch_identity(seat.switch_identity && resources_.privileged);
   if (seat.role == wire::LOGIN) start->set_secret(resources_.ticket_key.text());
   if (seat.role == wire::TRACKER) start->set_secret(resources_.cookie_key.text());
+  if (seat.role == wire::WORKER) start->set_clean_boots(resources_.clean_boots);
   start->set_restarted(seat.life > 1);
   if (resources_.privileged) start->set_root_directory(resources_.empty_directory);
   push(seat, message);

@@ -95,6 +95,8 @@ class Supervisor {
   // Ends every role: goodbye to clients first (logins and dens, whose clients are the ones to be
   // told), then the rest; what is not gone by then is killed.
   io::Task<void> drain(uint64_t grace_ms, std::string text);
+  // No process of any role is left.
+  bool all_ended() const { return !running(false); }
   // Kills at once what is left: drain() then answers soon.
   void kill_all();
 

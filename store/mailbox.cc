@@ -35,8 +35,7 @@ Result<std::string> path_of(StoreState& state, int64_t mailbox_id, uint32_t uid)
 
 }  // namespace
 
-Result<MailboxStatus> read_status(StoreState& state, int64_t mailbox_id) {
-  STORE_ASSIGN(MailboxRow row, load_mailbox(state, mailbox_id));
+MailboxStatus status_of(const MailboxRow& row) {
   MailboxStatus status;
   status.guid = row.guid;
   status.name = row.name;
@@ -47,6 +46,12 @@ Result<MailboxStatus> read_status(StoreState& state, int64_t mailbox_id) {
   status.unseen = row.unseen_count;
   status.deleted = row.deleted_count;
   status.first_recent_uid = row.first_recent_uid;
+  return status;
+}
+
+Result<MailboxStatus> read_status(StoreState& state, int64_t mailbox_id) {
+  STORE_ASSIGN(MailboxRow row, load_mailbox(state, mailbox_id));
+  MailboxStatus status = status_of(row);
   if (row.unseen_count > 0) {
     Cursor cursor = state.database.query(
         "SELECT uid FROM message WHERE mailbox_id = ? AND flags & 1 = 0 ORDER BY uid LIMIT 1",

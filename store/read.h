@@ -10,6 +10,8 @@
 
 namespace dormouse::store {
 
+// What stands in the mailbox's own row: all but `recent`, `first_unseen_uid`, `can_add_keywords`.
+MailboxStatus status_of(const MailboxRow& row);
 Result<MailboxStatus> read_status(StoreState& state, int64_t mailbox_id);
 
 // Ranks of many UIDs, asked in ascending order, at the cost of the chunks they lie in: each chunk

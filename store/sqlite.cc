@@ -12,19 +12,15 @@ namespace {
 // (docs/store-format.md has the measured figure). Negative cache_size is KiB. mmap off: a truncated
 // file under a mapping would be a SIGBUS.
 constexpr const char* kPragmas =
-    "PRAGMA journal_mode=WAL;"
     // NORMAL: a crash of ours loses nothing, since the WAL is in the page cache; a power failure
     // may lose the last commits, never the structure. What was lost is found again in the Maildir,
-    // and uid_next and mod_seq jump ahead after it (index.cc, after_power_failure). FULL would cost
+    // and uid_next and mod_seq jump ahead after it (open.cc, after_power_failure). FULL would cost
     // one fsync on the session's path for every STORE.
     "PRAGMA synchronous=NORMAL;"
     "PRAGMA cache_size=-256;"
-    "PRAGMA mmap_size=0;"
     "PRAGMA temp_store=MEMORY;"
     // A WAL that grew in one big transaction is cut back to this at the next checkpoint.
     "PRAGMA journal_size_limit=4194304;"
-    // Schema tricks in a file from elsewhere must not run functions on our behalf.
-    "PRAGMA trusted_schema=OFF;"
     "PRAGMA cell_size_check=ON;";
 
 // Lookaside: 32 slots of 512 bytes instead of 40 KB; statements are prepared once, not on every
@@ -55,10 +51,9 @@ Result<> Cursor::status() const {
 
 Result<> Database::open(const std::string& path) {
   damaged_ = false;
-  int code = sqlite3_open_v2(
-      path.c_str(), &handle_,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-      nullptr);
+  int code =
+      sqlite3_open_v2(path.c_str(), &handle_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, nullptr);
   if (code != SQLITE_OK) {
     auto failure = error(code);
     close();
@@ -69,7 +64,26 @@ Result<> Database::open(const std::string& path) {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_LOOKASIDE, nullptr, kLookasideSlotBytes,
                     kLookasideSlots);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  // Schema tricks in a file from elsewhere must not run functions on our behalf.
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  // Closing leaves the WAL: write_back() says when it goes.
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   return script(kPragmas);
+}
+
+Result<> Database::make_wal() { return script("PRAGMA journal_mode=WAL"); }
+
+Result<> Database::sync_commits(bool on) {
+  return script(on ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+}
+
+Result<> Database::write_back() {
+  sqlite3_busy_timeout(handle_, 0);
+  int code =
+      sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(handle_, kBusyTimeoutMs);
+  if (code != SQLITE_OK) return error(code);
+  return {};
 }
 
 void Database::close() {
@@ -77,6 +91,18 @@ void Database::close() {
   statements_.clear();
   if (handle_ != nullptr) sqlite3_close(handle_);
   handle_ = nullptr;
+}
+
+uint64_t Database::memory_bytes() const {
+  uint64_t bytes = 0;
+  for (int what : {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_STMT_USED}) {
+    int now = 0;
+    int highest = 0;
+    if (handle_ == nullptr || sqlite3_db_status(handle_, what, &now, &highest, 0) != SQLITE_OK)
+      continue;
+    bytes += static_cast<uint64_t>(now);
+  }
+  return bytes;
 }
 
 void Database::shrink() {

@@ -62,8 +62,19 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
+  // `path` exists; it may be empty.
   Result<> open(const std::string& path);
+  // For a file just made: from now on, and for every other opener, it has a WAL.
+  Result<> make_wal();
+  // Whether a commit waits for the disk (synchronous=FULL). Not inside a transaction.
+  Result<> sync_commits(bool on);
+  // Everything in the WAL goes to the database, durably, and the WAL is cut to nothing. Waits for
+  // nobody: kUnavailable when another connection is at work.
+  Result<> write_back();
+  // Leaves the WAL as it is.
   void close();
+  // Cached pages and prepared statements.
+  uint64_t memory_bytes() const;
   // Finalizes the prepared statements and frees cached pages.
   void shrink();
 

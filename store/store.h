@@ -44,6 +44,9 @@ struct OpenOptions {
   // Make the Maildir (and, for a new user, Drafts, Sent, Junk and Trash, subscribed) when it is
   // absent.
   bool create = true;
+  // Boots that ended with everything on the disk (store/boots.h). A write-ahead log left over from
+  // any other former boot counts as cut short by a power failure.
+  std::string_view clean_boots = {};
 };
 
 class UserStore {
@@ -58,6 +61,12 @@ class UserStore {
   const std::string& mail_path() const;
   // True once the index was found damaged or replaced under us: every call now fails kUnavailable.
   bool broken() const;
+  // Commits gather in the index's write-ahead log. When that has become long, this brings it into
+  // the index: two fsyncs, so for when nobody waits; closing a store does it too. True: it was
+  // done.
+  bool write_back();
+  // What it holds of this process's memory, about: what shrink() leaves, cached pages, statements.
+  uint64_t memory_bytes() const;
   // Gives cached pages and prepared statements back; for a store that idles in a cache.
   void shrink();
 

@@ -129,7 +129,8 @@ struct Expunged {
 // from the highest sequence number down (or as VANISHED) need not know its UIDs.
 struct Changes {
   uint64_t since = 0;
-  MailboxStatus status;          // status.highest_mod_seq is the next `since`
+  // status.highest_mod_seq is the next `since`. Without recent, first_unseen_uid, can_add_keywords.
+  MailboxStatus status;
   std::vector<Message> changed;  // were there at `since`; flags or keywords differ. Ascending UID
   std::vector<uint32_t> changed_sequence;  // pairwise with `changed`
   std::vector<Message> arrived;            // came after `since` and are still there. Ascending UID

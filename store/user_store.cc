@@ -15,6 +15,9 @@
 namespace dormouse::store {
 namespace {
 
+// An open store without pages and statements: the connection with its parsed schema (26 KiB), and
+// the mapped index of its WAL.
+constexpr uint64_t kRestingBytes = 60u << 10;
 // What a new user finds; the mail programs of the day look for these.
 constexpr std::string_view kFirstMailboxes[] = {"Drafts", "INBOX", "Junk", "Sent", "Trash"};
 
@@ -26,6 +29,10 @@ Result<bool> is_new_user(const std::string& root) {
   }
   STORE_ASSIGN(std::vector<std::string> folders, list_folders(root));
   return folders.empty();
+}
+
+bool is_whole_maildir(const std::string& root) {
+  return is_directory(root + "/cur") && is_directory(root + "/new") && is_directory(root + "/tmp");
 }
 
 Result<> make_first_mailboxes(UserStore& store) {
@@ -82,6 +89,8 @@ UserStore::UserStore(std::unique_ptr<StoreState> state) : state_(std::move(state
 UserStore::~UserStore() {
   // Damage met by the last call must not wait for the next process to trip over it.
   (void)state_->check();
+  // A failure leaves the WAL to the next opener.
+  (void)write_wal_back(*state_);
 }
 
 Result<std::unique_ptr<UserStore>> UserStore::open(std::string mail_path, OpenOptions options) {
@@ -89,15 +98,20 @@ Result<std::unique_ptr<UserStore>> UserStore::open(std::string mail_path, OpenOp
     return fail(ErrorKind::kInvalid, "mail path is not absolute: " + mail_path);
   }
   while (mail_path.size() > 1 && mail_path.ends_with('/')) mail_path.pop_back();
-  if (!options.create && !is_directory(mail_path + "/cur")) {
-    return fail(ErrorKind::kNotFound, "no Maildir at " + mail_path);
+  bool known = exists(mail_path + "/" + kIndexName);
+  bool is_new = false;
+  // Somebody may have removed a folder since, and it is to be there again.
+  if (!known || !is_whole_maildir(mail_path)) {
+    if (!options.create && !is_directory(mail_path + "/cur")) {
+      return fail(ErrorKind::kNotFound, "no Maildir at " + mail_path);
+    }
+    STORE_TRY(make_maildir(mail_path, false));
+    STORE_ASSIGN(is_new, is_new_user(mail_path));
   }
-  STORE_TRY(make_maildir(mail_path, false));
-  STORE_ASSIGN(bool is_new, is_new_user(mail_path));
 
   auto state = std::make_unique<StoreState>();
   state->root = std::move(mail_path);
-  STORE_TRY(open_index(*state));
+  STORE_TRY(open_index(*state, options.clean_boots));
   std::unique_ptr<UserStore> store(new UserStore(std::move(state)));
   if (is_new && options.create) STORE_TRY(make_first_mailboxes(*store));
   return store;
@@ -108,6 +122,13 @@ const std::string& UserStore::mail_path() const { return state_->root; }
 bool UserStore::broken() const { return !state_->check_file(); }
 
 void UserStore::shrink() { state_->database.shrink(); }
+
+uint64_t UserStore::memory_bytes() const { return kRestingBytes + state_->database.memory_bytes(); }
+
+bool UserStore::write_back() {
+  auto written = write_wal_back(*state_);
+  return written && *written;
+}
 
 Result<Mailbox> UserStore::open_mailbox(std::string_view name) {
   STORE_TRY(state_->check_file());
