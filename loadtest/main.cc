@@ -1,42 +1,74 @@
-// dormouse-load: load for IMAP servers. `sleep` is many idle clients.
+// dormouse-load: load for IMAP servers. `sleep` is many idle clients, `stress` busy ones.
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 
 #include "loadtest/sleep_command.h"
+#include "loadtest/stress_command.h"
 
 namespace {
 
+using dormouse::loadtest::ConnectionOptions;
 using dormouse::loadtest::SleepOptions;
+using dormouse::loadtest::StressOptions;
 
-void add_connection_options(CLI::App& sleep, SleepOptions& options) {
-  sleep.add_option("--target", options.target, "ADDRESS:PORT, numeric")->capture_default_str();
-  sleep.add_flag("--allow-remote", options.allow_remote, "let --target be off loopback");
-  auto* tls = sleep.add_flag("--tls", options.tls, "TLS from the first byte");
-  sleep.add_flag("--plain", options.plain, "no TLS (the default)")->excludes(tls);
-  sleep.add_option("--tls-version", options.tls_version, "1.2 or 1.3; either by default")
+void add_connection_options(CLI::App& command, ConnectionOptions& options) {
+  command.add_option("--target", options.target, "ADDRESS:PORT, numeric")->capture_default_str();
+  command.add_flag("--allow-remote", options.allow_remote, "let --target be off loopback");
+  auto* tls = command.add_flag("--tls", options.tls, "TLS from the first byte");
+  command.add_flag("--plain", options.plain, "no TLS (the default)")->excludes(tls);
+  command.add_option("--tls-version", options.tls_version, "1.2 or 1.3; either by default")
       ->needs(tls);
-  sleep.add_option("--tls-ca", options.tls_ca, "PEM of trusted roots; else nothing is verified")
+  command.add_option("--tls-ca", options.tls_ca, "PEM of trusted roots; else nothing is verified")
       ->needs(tls);
-  sleep.add_option("--server-name", options.server_name, "SNI, and the name to verify");
-  sleep.add_option("--sources", options.sources,
-                   "loopback source addresses (0: one per 50 sessions)");
+  command.add_option("--server-name", options.server_name, "SNI, and the name to verify");
+  command.add_option("--sources", options.sources,
+                     "loopback source addresses (0: one per 50 sessions)");
+  command.add_option("--user", options.user, "user name; %d or %05d is the user's number")
+      ->capture_default_str();
+  command.add_option("--password", options.password, "the same for passwords")
+      ->capture_default_str();
+  command.add_option("--users", options.users, "users that the clients are dealt out to")
+      ->capture_default_str();
+  command.add_option("--first-user", options.first_user, "number of the first")
+      ->capture_default_str();
+  command.add_option("--mailbox", options.mailbox, "what they SELECT")->capture_default_str();
+}
+
+void add_session_options(CLI::App& sleep, SleepOptions& options) {
+  sleep.add_option("-n,--sessions", options.sessions, "clients")->capture_default_str();
+  sleep.add_option("--compress", options.compress, "share of them that use COMPRESS, 0 to 1");
+  sleep.add_option("--headers", options.headers, "newest messages whose headers they FETCH first");
   sleep.add_option("--sockets-per-shard", options.sockets_per_shard,
                    "sockets of one ring (0: as many as RLIMIT_NOFILE)");
 }
 
-void add_user_options(CLI::App& sleep, SleepOptions& options) {
-  sleep.add_option("-n,--sessions", options.sessions, "clients")->capture_default_str();
-  sleep.add_option("--user", options.user, "user name; %d or %05d is the user's number")
+void add_stress_options(CLI::App& stress, StressOptions& options) {
+  stress.add_option("-n,--clients", options.clients, "clients")->capture_default_str();
+  stress.add_option("--secs", options.seconds, "how long (0: for ever)")->capture_default_str();
+  stress.add_option("--msgs", options.messages, "messages that a mailbox is kept at, about")
       ->capture_default_str();
-  sleep.add_option("--password", options.password, "the same for passwords")->capture_default_str();
-  sleep.add_option("--users", options.users, "users that the sessions are dealt out to")
+  stress.add_option("--message-bytes", options.message_bytes, "largest body that is appended")
       ->capture_default_str();
-  sleep.add_option("--first-user", options.first_user, "number of the first")
+  stress.add_option("--seed", options.seed, "of the random choices (0: the clock)");
+  stress.add_option("--pipeline", options.pipeline, "commands of a client under way at most")
       ->capture_default_str();
-  sleep.add_option("--mailbox", options.mailbox, "what they SELECT")->capture_default_str();
-  sleep.add_option("--compress", options.compress, "share of them that use COMPRESS, 0 to 1");
-  sleep.add_option("--headers", options.headers, "newest messages whose headers they FETCH first");
+  stress.add_option("--idle-ms", options.idle_ms, "longest IDLE")->capture_default_str();
+  stress
+      .add_option("--state", options.states,
+                  "STATE=CHANCE[,AGAIN] in percent, as often as wanted; see docs/load.md")
+      ->allow_extra_args(false);
+  stress.add_flag("--no-extensions", options.no_extensions, "neither CONDSTORE nor QRESYNC");
+  stress.add_flag("--no-fresh", options.no_fresh,
+                  "a NOOP may leave out what other clients changed before it");
+  stress.add_flag("--may-disconnect", options.may_disconnect,
+                  "lost connections are counted, but no violation");
+  stress.add_option("--stall", options.stall, "seconds without an answer that are a violation")
+      ->capture_default_str();
+  stress.add_option("--violations", options.violations_max, "after so many the run ends")
+      ->capture_default_str();
+  stress.add_option("--json", options.json_path, "file for the totals");
+  stress.add_flag("-q,--quiet", options.quiet, "only the totals");
 }
 
 void add_load_options(CLI::App& sleep, SleepOptions& options) {
@@ -74,8 +106,13 @@ int main(int argc, char** argv) {
   SleepOptions options;
   CLI::App* sleep = app.add_subcommand("sleep", "many clients that sleep in IDLE");
   add_connection_options(*sleep, options);
-  add_user_options(*sleep, options);
+  add_session_options(*sleep, options);
   add_load_options(*sleep, options);
+  StressOptions stress_options;
+  CLI::App* stress = app.add_subcommand("stress", "clients that do anything, and check everything");
+  add_connection_options(*stress, stress_options);
+  add_stress_options(*stress, stress_options);
   CLI11_PARSE(app, argc, argv);
+  if (stress->parsed()) return dormouse::loadtest::stress_command(stress_options);
   return dormouse::loadtest::sleep_command(options);
 }

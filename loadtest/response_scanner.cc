@@ -60,6 +60,12 @@ bool ResponseScanner::take(std::string_view& bytes) {
   begun_ = true;
   if (literal_left_bytes_ > 0) {
     size_t skipped = size_t(std::min<uint64_t>(literal_left_bytes_, bytes.size()));
+    if (bounds_.literal_bytes_max > 0 && !truncated_) {
+      size_t room = std::min(skipped, bounds_.literal_bytes_max - literals_kept_bytes_);
+      literals_.back().append(bytes.substr(0, room));
+      literals_kept_bytes_ += room;
+      truncated_ = truncated_ || room < skipped;
+    }
     literal_left_bytes_ -= skipped;
     bytes.remove_prefix(skipped);
     return false;
@@ -67,7 +73,7 @@ bool ResponseScanner::take(std::string_view& bytes) {
   size_t end = bytes.find('\n');
   std::string_view line = bytes.substr(0, end);
   for (char c : line) see(c);
-  size_t room = kKeptBytesMax - kept_.size();
+  size_t room = bounds_.kept_bytes_max - kept_.size();
   kept_.append(line.substr(0, room));
   truncated_ = truncated_ || line.size() > room;
   bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
@@ -88,11 +94,14 @@ bool ResponseScanner::end_of_line() {
   continued_ = true;
   literal_left_bytes_ = number_;
   literal_bytes_ += number_;
+  // Each has its "{n}" in what is kept, so there are no more of them than that holds.
+  if (bounds_.literal_bytes_max > 0 && !truncated_) literals_.emplace_back();
   return false;
 }
 
 Response ResponseScanner::response() const {
-  Response response{.literal_bytes = literal_bytes_, .truncated = truncated_};
+  Response response{
+      .literal_bytes = literal_bytes_, .literals = literals_, .truncated = truncated_};
   std::string_view text = kept_;
   size_t space = text.find(' ');
   std::string_view first = text.substr(0, space);
@@ -108,6 +117,8 @@ Response ResponseScanner::response() const {
 
 void ResponseScanner::restart() {
   kept_.clear();
+  literals_.clear();
+  literals_kept_bytes_ = 0;
   literal_bytes_ = 0;
   begun_ = false;
   continued_ = false;

@@ -1,7 +1,8 @@
 #pragma once
 // ResponseScanner: what a server says, cut into responses (RFC 3501 9, `response`), from bytes that
 // come in any pieces. Tolerant: a bare LF ends a line, unknown responses are passed on. Literals
-// are counted and skipped, so a response of any size costs a kept line of kKeptBytesMax at most.
+// are counted and skipped, so a response of any size costs a kept line (ScannerBounds) at most;
+// who looks into messages asks for more (ScannerBounds) and gets the literals too.
 //
 //   response     = untagged / continuation / tagged
 //   untagged     = "*" SP text *( literal text ) [CR] LF
@@ -15,8 +16,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dormouse::loadtest {
 
@@ -28,13 +31,22 @@ struct Response {
   std::string_view tag = {};   // kTagged only
   std::string_view text = {};  // behind "* ", "+ " or the tag; literals left out, "{n}" kept
   uint64_t literal_bytes = 0;  // all its literals
-  bool truncated = false;      // longer than what is kept
+  std::span<const std::string> literals = {};  // where they are kept: one for each "{n}"
+  bool truncated = false;                      // longer than what is kept
+};
+
+// What is kept of one response.
+struct ScannerBounds {
+  // A CAPABILITY line of today is about 600 bytes; what a sleeper decides upon is in the first 100.
+  size_t kept_bytes_max = 2048;
+  size_t literal_bytes_max = 0;  // of all literals together; 0: none is kept
 };
 
 class ResponseScanner {
  public:
-  // A CAPABILITY line of today is about 600 bytes; what we decide upon is in the first 100.
-  static constexpr size_t kKeptBytesMax = 2048;
+  ResponseScanner() = default;
+  explicit ResponseScanner(const ScannerBounds& bounds) : bounds_(bounds) {}
+
   // RFC 3501 has 32-bit literals; a larger number is a broken server.
   static constexpr uint64_t kLiteralBytesMax = 0xffffffff;
 
@@ -64,7 +76,10 @@ class ResponseScanner {
   // How far the end of the line read so far matches "{" number "}" [CR].
   enum class Suffix : uint8_t { kNone, kNumber, kClosed, kReturn };
 
+  ScannerBounds bounds_;
   std::string kept_;
+  std::vector<std::string> literals_;
+  size_t literals_kept_bytes_ = 0;
   uint64_t literal_left_bytes_ = 0;
   uint64_t literal_bytes_ = 0;
   uint64_t number_ = 0;

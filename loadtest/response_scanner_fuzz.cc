@@ -12,14 +12,18 @@ namespace {
 using namespace dormouse::loadtest;
 
 std::vector<std::string> scan(std::string_view bytes, size_t piece_bytes) {
-  ResponseScanner scanner;
+  constexpr ScannerBounds kBounds{.literal_bytes_max = 64};
+  ResponseScanner scanner(kBounds);
   std::vector<std::string> heard;
   for (size_t i = 0; i < bytes.size(); i += piece_bytes) {
     scanner.feed(bytes.substr(i, piece_bytes), [&](const Response& response) {
-      if (response.text.size() > ResponseScanner::kKeptBytesMax) __builtin_trap();
+      if (response.text.size() > kBounds.kept_bytes_max) __builtin_trap();
       if (auto data = numbered_data(response.text);
           data && data->word.size() > response.text.size())
         __builtin_trap();
+      size_t literal_bytes = 0;
+      for (const std::string& literal : response.literals) literal_bytes += literal.size();
+      if (literal_bytes > kBounds.literal_bytes_max) __builtin_trap();
       heard.push_back(std::string(response.tag) + ' ' + std::string(response.text));
       return true;
     });

@@ -33,6 +33,27 @@ constexpr auto kUntagged = ResponseKind::kUntagged;
 constexpr auto kContinuation = ResponseKind::kContinuation;
 constexpr auto kTagged = ResponseKind::kTagged;
 
+TEST(ResponseScanner, keeps_literals_for_who_wants_them_up_to_a_bound) {
+  constexpr std::string_view kBytes =
+      "* 1 FETCH (A {3}\r\nx\r\n B {0}\r\n C {4}\r\nabcd)\r\n* 2 FETCH (A {9}\r\n123456789)\r\n";
+  for (size_t piece : {1u, 4u, 1000u}) {
+    ResponseScanner scanner({.literal_bytes_max = 8});
+    std::vector<std::vector<std::string>> literals;
+    std::vector<bool> truncated;
+    for (size_t i = 0; i < kBytes.size(); i += piece) {
+      scanner.feed(kBytes.substr(i, piece), [&](const Response& response) {
+        literals.emplace_back(response.literals.begin(), response.literals.end());
+        truncated.push_back(response.truncated);
+        return true;
+      });
+    }
+    ASSERT_EQ(literals.size(), 2u);
+    EXPECT_EQ(literals[0], (std::vector<std::string>{"x\r\n", "", "abcd"}));
+    EXPECT_EQ(literals[1], std::vector<std::string>{"12345678"});
+    EXPECT_EQ(truncated, (std::vector<bool>{false, true}));
+  }
+}
+
 TEST(ResponseScanner, cuts_the_same_responses_whatever_the_pieces) {
   constexpr std::string_view kBytes =
       "* OK ready {5}\r\n"
@@ -71,7 +92,7 @@ TEST(ResponseScanner, keeps_a_bounded_part_of_a_long_response) {
   std::string line = "* SEARCH " + std::string(100'000, '1') + " {2}\r\nab tail\r\na OK\r\n";
   auto heard = scan(line, 4096);
   ASSERT_EQ(heard.size(), 2u);
-  EXPECT_EQ(heard[0].text.size(), ResponseScanner::kKeptBytesMax - 2);
+  EXPECT_EQ(heard[0].text.size(), ScannerBounds().kept_bytes_max - 2);
   EXPECT_EQ(heard[0].literal_bytes, 2u);
   EXPECT_EQ(heard[1].tag, "a");
 }

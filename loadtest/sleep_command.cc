@@ -1,60 +1,13 @@
 #include "loadtest/sleep_command.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "loadtest/control.h"
 
 namespace dormouse::loadtest {
 namespace {
-
-constexpr uint32_t kSessionsMax = 4'000'000;  // den.sessions allows no more
-// How many sessions share a source address where --sources does not say: below what servers allow
-// of one address (100 in Dormouse's login and Dovecot's mail_max_userip_connections).
-constexpr uint32_t kSessionsPerSource = 50;
-
-// The limit is per process and nothing else here uses descriptors in number: take what there is.
-void raise_open_files() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-Result<std::optional<tls::ClientSettings>> tls_settings(const SleepOptions& options) {
-  if (!options.tls) return std::optional<tls::ClientSettings>();
-  tls::ClientSettings settings;
-  settings.ca_path = options.tls_ca;
-  if (options.tls_version == "1.2") {
-    settings.version_max = tls::Version::kTls12;
-  } else if (options.tls_version == "1.3") {
-    settings.version_min = tls::Version::kTls13;
-  } else if (!options.tls_version.empty()) {
-    return fail(ErrorKind::kInvalid, "--tls-version is 1.2 or 1.3");
-  }
-  return std::optional(settings);
-}
-
-Result<> check_names(const FleetSettings& settings) {
-  const DialogSettings& dialog = settings.dialog;
-  // Numbers only change digits, so one name stands for all.
-  for (const std::string& text : {dialog.user.name(dialog.first_user),
-                                  dialog.password.name(dialog.first_user), dialog.mailbox}) {
-    if (auto made = quoted(text); !made) {
-      return fail(ErrorKind::kInvalid, "user, password or mailbox: " + made.error().message);
-    }
-  }
-  if (dialog.users > 1 && !dialog.user.numbered()) {
-    return fail(ErrorKind::kInvalid, "--users above 1 needs a %d in --user");
-  }
-  if (dialog.command.find_first_of("\r\n") != std::string::npos) {
-    return fail(ErrorKind::kInvalid, "--command-text is one line");
-  }
-  return {};
-}
 
 io::Task<void> show_progress(io::Loop* loop, Fleet* fleet) {
   uint64_t begun_us = now_us();
@@ -149,46 +102,37 @@ bool write_json(const Run& run) {
 }  // namespace
 
 Result<FleetSettings> fleet_settings(const SleepOptions& options) {
-  auto target = Target::parse(options.target);
+  auto target = target_of(options);
   if (!target) return std::unexpected(target.error());
-  if (!target->is_loopback() && !options.allow_remote) {
-    return fail(ErrorKind::kDenied,
-                fmt::format("{} is not loopback: load on another machine needs --allow-remote",
-                            options.target));
-  }
-  if (options.sessions == 0 || options.sessions > kSessionsMax || options.users == 0 ||
-      options.users > kSessionsMax || options.parallel == 0) {
+  if (options.sessions == 0 || options.sessions > kSessionsMax || options.parallel == 0) {
     return fail(ErrorKind::kInvalid,
-                "--sessions and --users: 1 to 4000000; --parallel: at least 1");
+                fmt::format("--sessions: 1 to {}; --parallel: at least 1", kSessionsMax));
   }
   if (!(options.compress >= 0 && options.compress <= 1)) {
     return fail(ErrorKind::kInvalid, "--compress is a share: 0 to 1");
   }
-  auto user = UserPattern::parse(options.user);
-  if (!user) return std::unexpected(user.error());
-  auto password = UserPattern::parse(options.password);
-  if (!password) return std::unexpected(password.error());
-  auto tls = tls_settings(options);
+  if (options.command_text.find_first_of("\r\n") != std::string::npos) {
+    return fail(ErrorKind::kInvalid, "--command-text is one line");
+  }
+  auto names = names_of(options);
+  if (!names) return std::unexpected(names.error());
+  auto tls = tls_of(options);
   if (!tls) return std::unexpected(tls.error());
-  FleetSettings settings{.target = *target,
-                         .tls = *tls,
-                         .server_name = options.server_name,
-                         .dialog = {.user = *user,
-                                    .password = *password,
-                                    .first_user = options.first_user,
-                                    .users = options.users,
-                                    .fetch_headers = options.headers,
-                                    .compress = options.compress,
-                                    .mailbox = options.mailbox,
-                                    .command = options.command_text},
-                         .sessions = options.sessions,
-                         .sources = options.sources,
-                         .sockets_per_shard = options.sockets_per_shard,
-                         .login_timeout_ms = uint64_t(options.login_timeout * 1000)};
-  if (settings.sources == 0) settings.sources = options.sessions / kSessionsPerSource + 1;
-  settings.sources = std::min(settings.sources, kSourcesMax);
-  if (auto done = check_names(settings); !done) return std::unexpected(done.error());
-  return settings;
+  return FleetSettings{.target = *target,
+                       .tls = *tls,
+                       .server_name = options.server_name,
+                       .dialog = {.user = names->user,
+                                  .password = names->password,
+                                  .first_user = options.first_user,
+                                  .users = options.users,
+                                  .fetch_headers = options.headers,
+                                  .compress = options.compress,
+                                  .mailbox = options.mailbox,
+                                  .command = options.command_text},
+                       .sessions = options.sessions,
+                       .sources = sources_of(options, options.sessions),
+                       .sockets_per_shard = options.sockets_per_shard,
+                       .login_timeout_ms = uint64_t(options.login_timeout * 1000)};
 }
 
 DriverSettings driver_settings(const SleepOptions& options) {

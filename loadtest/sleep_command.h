@@ -7,27 +7,15 @@
 #include <vector>
 
 #include "io/result.h"
+#include "loadtest/connection_options.h"
 #include "loadtest/driver.h"
 #include "loadtest/fleet.h"
 
 namespace dormouse::loadtest {
 
 // As the command line gives them, nothing checked yet.
-struct SleepOptions {
-  std::string target = "127.0.0.1:10143";
-  bool allow_remote = false;
-  bool tls = false;
-  bool plain = false;       // says the default aloud
-  std::string tls_version;  // "1.2", "1.3" or empty: either
-  std::string tls_ca;       // empty: the certificate is not verified
-  std::string server_name;
+struct SleepOptions : ConnectionOptions {
   uint32_t sessions = 100;
-  uint32_t sources = 0;  // 0: one for each 50 sessions
-  std::string user = "u%d@example.org";
-  std::string password = "x";
-  uint32_t first_user = 1;
-  uint32_t users = 1;
-  std::string mailbox = "INBOX";
   uint32_t headers = 0;
   double compress = 0;
   std::string command_text;
