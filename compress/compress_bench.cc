@@ -150,7 +150,7 @@ struct Client {
   std::string said;  // since COMPRESS
 };
 
-// The header lists of "other" and the commands of "scripted" do not stand in the dictionary.
+// The header list of the third does not stand in the dictionary.
 const std::array<Client, 6>& clients() {
   static const std::array<Client, 6> all = [] {
     std::array<Client, 6> made;
@@ -164,7 +164,7 @@ const std::array<Client, 6>& clients() {
           i, uid);
     }
     made[2].said += "x51 idle\r\n";
-    made[3].name = "IDLE and DONE for a day";
+    made[3].name = "100 rounds of IDLE and DONE";
     for (int i = 0; i < 100; ++i) made[3].said += fmt::format("A{:03} IDLE\r\nDONE\r\n", i);
     made[4].name = "NOOP every minute for a day";
     for (int i = 0; i < 1440; ++i) made[4].said += fmt::format("{} NOOP\r\n", i);
