@@ -101,26 +101,6 @@ SpecialUse usual_special_use(std::string_view name) {
   return SpecialUse::kNone;
 }
 
-std::optional<Marker> parse_marker(std::string_view text) {
-  constexpr std::string_view kStart = "1 G";
-  constexpr size_t kHexDigits = 32;
-  if (!text.starts_with(kStart) || !text.ends_with('\n')) return std::nullopt;
-  text.remove_prefix(kStart.size());
-  text.remove_suffix(1);
-  auto guid = Guid::from_hex(text.substr(0, kHexDigits));
-  if (!guid || text.substr(kHexDigits, 2) != " V") return std::nullopt;
-  Marker marker{*guid, 0};
-  std::string_view digits = text.substr(kHexDigits + 2);
-  auto [end, code] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), marker.uid_validity);
-  if (code != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return marker;
-}
-
-std::string format_marker(const Marker& marker) {
-  return fmt::format("1 G{} V{}\n", marker.guid.hex(), marker.uid_validity);
-}
-
 std::optional<Marker> read_marker(const std::string& directory) {
   auto text = read_small_file(directory + "/" + kMarkerName, kMarkerMaxBytes);
   if (!text || !*text) return std::nullopt;
