@@ -13,11 +13,19 @@ set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# Everything ends in an executable, so rooms and tests are compiled alike (-fPIE, not -fPIC for the
+# rooms' libraries) and can share precompiled headers.
+set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
+add_compile_options(-fPIE)
+add_link_options(-pie)
+# Some libraries' pkg-config asks for it, and clang compares it with the precompiled headers'.
+add_compile_options(-pthread)
 
+# The sloppiness is what ccache asks for with precompiled headers; cmake/pch.cmake says what EXTSUM is.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_PCH_EXTSUM=true ${CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
@@ -43,3 +51,7 @@ elseif(NOT DORMOUSE_SANITIZE STREQUAL "")
 else()
   add_compile_options(-fstack-protector-strong -D_FORTIFY_SOURCE=2)
 endif()
+
+# The code of the tests themselves is compiled without optimizing, which halves its cost; what they
+# test is not. (Fortify needs the optimizer.)
+set(DORMOUSE_TEST_OPTIONS -O0 -U_FORTIFY_SOURCE)

@@ -1,9 +1,14 @@
-# dormouse_rooms(a b c): add the folders that exist, in dependency order.
+# dormouse_rooms(a b c): add the folders that exist, in dependency order. With the fuzz preset `all`
+# is only the tests and fuzz targets, with what they link.
 function(dormouse_rooms)
+  set(excluded "")
+  if(DORMOUSE_SANITIZE STREQUAL "fuzz")
+    set(excluded EXCLUDE_FROM_ALL)
+  endif()
   set_property(GLOBAL PROPERTY DORMOUSE_ROOM_ORDER "${ARGN}")
   foreach(room ${ARGN})
     if(EXISTS ${CMAKE_SOURCE_DIR}/${room}/CMakeLists.txt)
-      add_subdirectory(${room})
+      add_subdirectory(${room} ${excluded})
     endif()
   endforeach()
 endfunction()
@@ -22,6 +27,7 @@ function(dormouse_room name)
     target_link_libraries(dormouse_${name} PUBLIC dormouse_${dep})
   endforeach()
   target_link_libraries(dormouse_${name} PUBLIC fmt::fmt ${R_LIBS})
+  dormouse_use_pch(dormouse_${name} dormouse_pch)
 endfunction()
 
 # Rooms of pure engines: bytes in, bytes out. Their unit tests run under the fuzz preset's sanitizers
@@ -37,22 +43,29 @@ function(dormouse_test name)
   endif()
   cmake_parse_arguments(T "" "" "SOURCES;ROOMS;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL OFF)
   foreach(dep ${T_ROOMS})
     target_link_libraries(${name} PRIVATE dormouse_${dep})
   endforeach()
   target_link_libraries(${name} PRIVATE ${T_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE ${DORMOUSE_TEST_OPTIONS})
+  dormouse_use_pch(${name} dormouse_test_pch)
   gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
                        PROPERTIES TIMEOUT 120 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 endfunction()
 
-# dormouse_fuzzer(NAME SOURCE x_fuzz.cc SEEDS folder ROOMS ...): a libFuzzer target, built with the
-# fuzz preset only; ctest runs its seeds and a short random run (./fuzz NAME runs it for long).
+# dormouse_fuzzer(NAME SOURCE x_fuzz.cc [FILES x.cc ...] SEEDS folder ROOMS ...): a libFuzzer target,
+# built with the fuzz preset only; ctest runs its seeds and a short random run (./fuzz NAME runs it
+# for long). FILES are those of its own room that the decoder needs, where the room is not an engine:
+# so nothing else of that room is compiled once more for the fuzzers.
 function(dormouse_fuzzer name)
-  cmake_parse_arguments(F "" "SOURCE;SEEDS" "ROOMS;LIBS" ${ARGN})
+  cmake_parse_arguments(F "" "SOURCE;SEEDS" "FILES;ROOMS;LIBS" ${ARGN})
   if(NOT DORMOUSE_SANITIZE STREQUAL "fuzz")
     return()
   endif()
-  add_executable(${name} ${F_SOURCE})
+  add_executable(${name} ${F_SOURCE} ${F_FILES})
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL OFF)
+  dormouse_use_pch(${name} dormouse_pch)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   foreach(dep ${F_ROOMS})
     target_link_libraries(${name} PRIVATE dormouse_${dep})

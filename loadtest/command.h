@@ -21,7 +21,6 @@ enum class Verb : uint8_t {
   kCommand,
   kCommandAll,
   kHold,
-  kStorm,
   kLogout,
   kStatus,
   kQuit,

@@ -4,7 +4,7 @@
 
 #include "store/dovecot_files.h"
 #include "store/maildir_name.h"
-#include "store/takeover.h"
+#include "store/marker.h"
 
 namespace store = dormouse::store;
 
