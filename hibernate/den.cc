@@ -1,7 +1,6 @@
 #include "hibernate/den.h"
 
 #include <fmt/format.h>
-#include <jemalloc/jemalloc.h>
 
 #include <algorithm>
 
@@ -17,14 +16,6 @@ constexpr uint64_t kTickMs = 1000;
 constexpr uint64_t kTrackerWaitMs = 30'000;
 // Half a TLS record is completed within this time or the connection is broken.
 constexpr uint64_t kDrowsyMs = 60'000;
-
-// jemalloc lets unused pages decay while something allocates; a den whose sessions all sleep
-// allocates nothing, and would keep the deflate streams of its last busy second (100 KiB each).
-void give_memory_back() {
-  const std::string purge = fmt::format("arena.{}.purge", MALLCTL_ARENAS_ALL);
-  (void)mallctl("thread.tcache.flush", nullptr, nullptr, nullptr, 0);
-  (void)mallctl(purge.c_str(), nullptr, nullptr, nullptr, 0);
-}
 
 }  // namespace
 
@@ -99,7 +90,6 @@ void Den::finish(uint32_t slot, SessionEnd end) {
   sessions_.erase(found);
   bool refresh = session->purpose() == wire::DenToWorker::REFRESH;
   if (refresh) refreshes_.done();
-  purge_due_ = true;
   if (end == SessionEnd::kClosed) {
     table_->close(slot, session->bytes_in_flight());
     RecordParts parts = session->parts();
@@ -176,10 +166,6 @@ io::Task<void> Den::tick() {
     }
     for (uint32_t slot : late) release_parked(slot);
     refreshes_.take_back(loop().now_ms());
-    if (sessions_.empty() && purge_due_) {
-      give_memory_back();
-      purge_due_ = false;
-    }
     start_refreshes();
   }
 }

@@ -166,7 +166,6 @@ class Den final : public role::Role, public io::SocketEvents {
   uint32_t parked_ = 0;
   uint32_t told_load_ = 0;
   bool draining_ = false;
-  bool purge_due_ = false;  // a session ended since memory was given back
 
   wire::Outbox* tracker_ = nullptr;
   wire::Outbox* watch_ = nullptr;

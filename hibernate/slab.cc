@@ -18,7 +18,7 @@ namespace dormouse::hibernate {
 namespace {
 
 constexpr uint64_t kMagic = 0x31424c5345524d44;  // "DMRESLB1"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;                 // of the records in it too
 constexpr size_t kHeaderBytes = 4096;
 
 struct Header {

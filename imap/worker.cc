@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <jemalloc/jemalloc.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,14 +23,6 @@ constexpr uint64_t kIdleStoreBytesMax = 64u << 20;
 // at most one Ended a session, and a Load a second.
 constexpr size_t kTrackerMessagesMax = 100'000;
 constexpr uint64_t kHousekeepingMs = 1'000;
-
-// jemalloc lets unused pages decay while something allocates; a worker whose sessions all sleep
-// allocates nothing, and would keep what the last busy second needed.
-void give_memory_back() {
-  const std::string purge = fmt::format("arena.{}.purge", MALLCTL_ARENAS_ALL);
-  (void)mallctl("thread.tcache.flush", nullptr, nullptr, nullptr, 0);
-  (void)mallctl(purge.c_str(), nullptr, nullptr, nullptr, 0);
-}
 
 }  // namespace
 
@@ -184,11 +175,8 @@ io::Task<void> Worker::housekeeping() {
 
 void Worker::tidy() {
   bool quiet = sessions_.empty() && next_key_ == tidied_key_;
-  if (users_.tidy(quiet) || !quiet) purge_due_ = true;
+  users_.tidy(quiet);
   tidied_key_ = next_key_;
-  if (!quiet || !purge_due_) return;
-  give_memory_back();
-  purge_due_ = false;
 }
 
 std::string Worker::view() {

@@ -53,7 +53,6 @@ class Worker final : public role::Role {
   TrackerLink* tracker_ = nullptr;        // the present one; owned by its coroutine
   size_t told_sessions_ = 0;              // in the last Load
   uint64_t tidied_key_ = 1;               // next_key_ at the last tidy()
-  bool purge_due_ = true;                 // something was freed since memory was given back
   std::string shutdown_text_;             // draining when not empty
   io::Fd statm_;
   bool leaving_ = false;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "role/idle_memory.h"
 #include "role/log.h"
 #include "wire/link.h"
 
@@ -268,6 +269,7 @@ io::Task<int> Process::Impl::live() {
   co_await send(std::move(ready));
   loop->root().spawn(serve_control());
   loop->root().spawn(serve_signals());
+  loop->root().spawn(give_idle_memory_back(*loop));
   [[maybe_unused]] auto ended = co_await done->wait();
   if (!master_gone) {
     wire::RoleToMaster drained;

@@ -21,6 +21,10 @@ import time
 from measure import KernelMemory, bare_socket_bytes, read_text, user_bytes_by_role, write_text
 from peers import DOMAIN, PASSWORD, Dormouse, Dovecot
 
+# Memory is taken when it changes by less than this share in one step.
+SETTLE_STEP_SECONDS = 5
+SETTLE_SECONDS_MAX = 60
+SETTLED_SHARE = 0.005
 # What an armed IORING_OP_POLL_ADD of the tester costs the kernel beside its socket (io_kiocb).
 TESTER_POLL_BYTES = 256
 
@@ -128,6 +132,17 @@ def measure_idle_cpu(options, server, load, sessions, figures):
     figures["idle_cpu"] = share * 100 * 5000 / sessions
 
 
+def wait_for_settled_memory(server):
+    """Servers give back over some seconds what the logins needed (caches, free pages)."""
+    before = None
+    for _ in range(SETTLE_SECONDS_MAX // SETTLE_STEP_SECONDS):
+        now = sum((user_bytes_by_role(server.group.pids()) or {}).values())
+        if before is not None and abs(now - before) < before * SETTLED_SHARE:
+            return
+        before = now
+        time.sleep(SETTLE_STEP_SECONDS)
+
+
 def measure_memory(server, sessions, empty_user, empty_kernel, bare, figures):
     full_user = user_bytes_by_role(server.group.pids())
     if full_user is not None and empty_user is not None:
@@ -162,6 +177,7 @@ def measure_once(options, server, tls, sessions, bare):
         answer = load.ask("wait-connected timeout=900")
         figures["logins"] = answer["logins_per_second"]
         load.ask(f"wait-parked quiet={server.quiet_seconds + 3} timeout=300")
+        wait_for_settled_memory(server)
         measure_memory(server, sessions, empty_user, empty_kernel, bare, figures)
         measure_idle_cpu(options, server, load, sessions, figures)
         measure_wakes(options, server, load, figures)

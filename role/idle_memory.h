@@ -1,0 +1,14 @@
+#pragma once
+// Memory that a busy moment needed and nobody uses any more goes back to the kernel. jemalloc lets
+// unused pages decay only while something allocates; a role whose connections all sleep allocates
+// next to nothing, and would keep them.
+
+#include "io/loop.h"
+
+namespace dormouse::role {
+
+// Runs until its scope is cancelled: looks every second, and gives back once little has been
+// allocated or freed for that long. Costs two counter reads a second.
+io::Task<void> give_idle_memory_back(io::Loop& loop);
+
+}  // namespace dormouse::role
