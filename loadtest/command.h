@@ -21,6 +21,7 @@ enum class Verb : uint8_t {
   kCommand,
   kCommandAll,
   kHold,
+  kStorm,
   kLogout,
   kStatus,
   kQuit,

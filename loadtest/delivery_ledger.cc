@@ -8,19 +8,31 @@ void DeliveryLedger::selected(uint32_t user, uint32_t exists) {
   User& entry = users_[user];
   ++entry.sessions;
   entry.messages = std::max(entry.messages, exists);
+  for (Pending& pending : entry.pending) {
+    if (pending.number <= exists) continue;
+    ++pending.sessions;
+    ++outstanding_;
+  }
 }
 
-void DeliveryLedger::lost(uint32_t user, uint32_t exists) {
+// Answers how many deliveries the session was owed.
+uint64_t DeliveryLedger::release(uint32_t user, uint32_t exists) {
   User& entry = users_[user];
   --entry.sessions;
+  uint64_t owed = 0;
   for (Pending& pending : entry.pending) {
     if (pending.number <= exists) continue;
     --pending.sessions;
-    --outstanding_;
-    ++missing_;
+    ++owed;
   }
+  outstanding_ -= owed;
   std::erase_if(entry.pending, [](const Pending& pending) { return pending.sessions == 0; });
+  return owed;
 }
+
+void DeliveryLedger::lost(uint32_t user, uint32_t exists) { missing_ += release(user, exists); }
+
+void DeliveryLedger::left(uint32_t user, uint32_t exists) { release(user, exists); }
 
 void DeliveryLedger::delivered(uint32_t user, uint64_t intended_us) {
   User& entry = users_[user];
@@ -41,7 +53,7 @@ void DeliveryLedger::undo(uint32_t user) {
 }
 
 DeliveryLedger::Verdict DeliveryLedger::heard(uint32_t user, uint32_t before, uint32_t exists,
-                                              uint64_t now_us) {
+                                              uint64_t now_us, bool timed) {
   if (exists == before) return Verdict::kRepeated;
   User& entry = users_[user];
   if (exists < before || exists > entry.messages) return Verdict::kUnexpected;
@@ -51,7 +63,10 @@ DeliveryLedger::Verdict DeliveryLedger::heard(uint32_t user, uint32_t before, ui
     --pending.sessions;
     --outstanding_;
     ++answered;
-    latency_.record(now_us > pending.intended_us ? now_us - pending.intended_us : 0);
+    if (!timed) continue;
+    uint64_t latency_us = now_us > pending.intended_us ? now_us - pending.intended_us : 0;
+    latency_.record(latency_us);
+    recent_.record(latency_us);
   }
   if (answered > 1) coalesced_ += answered - 1;
   std::erase_if(entry.pending, [](const Pending& pending) { return pending.sessions == 0; });

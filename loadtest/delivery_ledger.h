@@ -7,6 +7,7 @@
 // two deliveries with one EXISTS (both are answered), but neither none nor one too many.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "loadtest/histogram.h"
@@ -17,10 +18,13 @@ class DeliveryLedger {
  public:
   explicit DeliveryLedger(uint32_t users) : users_(users) {}
 
-  // A session of `user` has selected the mailbox and been told of `exists` messages.
+  // A session of `user` has selected the mailbox and been told of `exists` messages. It is owed
+  // what was delivered meanwhile beyond them.
   void selected(uint32_t user, uint32_t exists);
   // A session that last heard `exists` is gone; what it was owed is missing.
   void lost(uint32_t user, uint32_t exists);
+  // A session has gone, and nothing is wrong with that: it is owed no more.
+  void left(uint32_t user, uint32_t exists);
   // A message is about to be put into the user's mailbox; it was due at `intended_us`.
   void delivered(uint32_t user, uint64_t intended_us);
   // The message could not be put there after all. Only for the user's latest delivery, before
@@ -32,7 +36,9 @@ class DeliveryLedger {
     kRepeated,    // the same number again
     kUnexpected,  // a message that nobody delivered, or a smaller number
   };
-  Verdict heard(uint32_t user, uint32_t before, uint32_t exists, uint64_t now_us);
+  // `timed`: the latency counts (a polling session hears when it asks, not when something comes).
+  Verdict heard(uint32_t user, uint32_t before, uint32_t exists, uint64_t now_us,
+                bool timed = true);
 
   uint64_t sessions(uint32_t user) const { return users_[user].sessions; }
   uint64_t outstanding() const { return outstanding_; }  // EXISTS that sessions are still owed
@@ -41,6 +47,8 @@ class DeliveryLedger {
   uint64_t coalesced() const { return coalesced_; }
   // From the intended time to the EXISTS, one for each session and delivery.
   Histogram& latency() { return latency_; }
+  // The same since the last call.
+  Histogram take_recent() { return std::exchange(recent_, Histogram()); }
   // Counts what is outstanding as missing; an EXISTS that still comes for it is no error.
   void give_up();
 
@@ -57,7 +65,10 @@ class DeliveryLedger {
   };
 
   std::vector<User> users_;
+  uint64_t release(uint32_t user, uint32_t exists);
+
   Histogram latency_;
+  Histogram recent_;
   uint64_t outstanding_ = 0;
   uint64_t missing_ = 0;
   uint64_t coalesced_ = 0;

@@ -37,6 +37,20 @@ TEST(DeliveryLedger, one_exists_may_answer_two_deliveries) {
   EXPECT_EQ(ledger.latency().count(), 2u);
 }
 
+TEST(DeliveryLedger, who_comes_late_is_owed_what_came_meanwhile_and_who_leaves_is_owed_nothing) {
+  DeliveryLedger ledger(1);
+  ledger.selected(0, 5);
+  ledger.delivered(0, 10);
+  ledger.selected(0, 5);  // its SELECT was answered before the delivery
+  EXPECT_EQ(ledger.outstanding(), 2u);
+  EXPECT_EQ(ledger.heard(0, 5, 6, 30), Verdict::kAnswers);
+  ledger.selected(0, 6);
+  EXPECT_EQ(ledger.outstanding(), 1u);
+  ledger.left(0, 5);
+  EXPECT_EQ(ledger.outstanding(), 0u);
+  EXPECT_EQ(ledger.missing(), 0u);
+}
+
 TEST(DeliveryLedger, what_a_lost_session_was_owed_is_missing) {
   DeliveryLedger ledger(1);
   ledger.selected(0, 1);

@@ -34,6 +34,12 @@ std::string_view name_of(Phase phase) {
       return "SELECT";
     case Phase::kFetch:
       return "FETCH";
+    case Phase::kNotify:
+      return "NOTIFY";
+    case Phase::kQuiet:
+      return "sleeping";
+    case Phase::kPoll:
+      return "NOOP";
     case Phase::kIdleAsked:
       return "IDLE";
     case Phase::kIdle:
@@ -76,8 +82,28 @@ void Dialog::begin(Session& state, Phase phase, std::string_view command, std::s
   fmt::format_to(std::back_inserter(send), "t{} {}\r\n", state.tag, command);
 }
 
-void Dialog::idle(Session& state, std::string& send) const {
-  begin(state, Phase::kIdleAsked, "IDLE", send);
+// Spread evenly, whatever the shares and their order: multiples of the golden ratio, their
+// fractions.
+Dialog::Kind Dialog::kind_of(uint32_t session) const {
+  double position = double(uint32_t(session * 0x9e3779b9u)) / 0x1p32;
+  if (position < settings_.poll) return Kind::kPoller;
+  if (position < settings_.poll + settings_.notify) return Kind::kNotifier;
+  return Kind::kIdler;
+}
+
+void Dialog::rest(uint32_t session, Session& state, std::string& send, Heard& heard) const {
+  Kind kind = kind_of(session);
+  bool notify_asked = state.phase == Phase::kNotify || state.phase == Phase::kPoll ||
+                      state.phase == Phase::kCommand;
+  if (kind == Kind::kIdler) {
+    begin(state, Phase::kIdleAsked, "IDLE", send);
+  } else if (kind == Kind::kNotifier && !notify_asked) {
+    begin(state, Phase::kNotify, "NOTIFY SET (SELECTED (MessageNew MessageExpunge FlagChange))",
+          send);
+  } else {
+    state.phase = Phase::kQuiet;
+    heard.asleep = true;
+  }
 }
 
 void Dialog::login(uint32_t session, Session& state, std::string& send) const {
@@ -89,19 +115,21 @@ void Dialog::login(uint32_t session, Session& state, std::string& send) const {
 }
 
 void Dialog::done(Session& state, std::string& send) const {
+  if (state.phase == Phase::kQuiet) return begin(state, Phase::kPoll, "NOOP", send);
   state.phase = Phase::kDone;
   send += "DONE\r\n";
 }
 
 void Dialog::done_and_command(Session& state, std::string& send) const {
-  send += "DONE\r\n";
   std::string_view command = settings_.command;
   if (command.empty()) command = state.exists > 0 ? "FETCH 1 (FLAGS)" : "NOOP";
+  if (state.phase == Phase::kQuiet) return begin(state, Phase::kCommand, command, send);
+  send += "DONE\r\n";
   begin(state, Phase::kDoneThenCommand, command, send);
 }
 
 void Dialog::done_and_logout(Session& state, std::string& send) const {
-  send += "DONE\r\n";
+  if (state.phase == Phase::kIdle) send += "DONE\r\n";
   begin(state, Phase::kLogout, "LOGOUT", send);
 }
 
@@ -119,7 +147,7 @@ Heard Dialog::hear(const Response& response, uint32_t session, Session& state,
     return broken(fmt::format("continuation during {}", name_of(state.phase)), response.text);
   }
   state.phase = Phase::kIdle;
-  return {.what = What::kIdle};
+  return {.what = What::kNothing, .asleep = true};
 }
 
 Heard Dialog::hear_untagged(const Response& response, uint32_t session, Session& state,
@@ -137,7 +165,7 @@ Heard Dialog::hear_untagged(const Response& response, uint32_t session, Session&
     return broken("greeting", text);
   }
   if (begins_with_word(text, "OK")) {
-    return {.what = state.phase == Phase::kIdle ? What::kStillHere : What::kNothing};
+    return {.what = is_asleep(state.phase) ? What::kStillHere : What::kNothing};
   }
   auto data = numbered_data(text);
   if (!data) return {};
@@ -170,6 +198,7 @@ Heard Dialog::hear_tagged(const Response& response, uint32_t session, Session& s
   if (!begins_with_word(response.text, "OK")) {
     return broken(fmt::format("{} refused", name_of(state.phase)), response.text);
   }
+  Heard heard;
   switch (state.phase) {
     case Phase::kLogin:
       if (compresses(session)) {
@@ -182,26 +211,31 @@ Heard Dialog::hear_tagged(const Response& response, uint32_t session, Session& s
       select(state, send);
       return {.what = What::kCompressed};
     case Phase::kSelect:
+      heard.what = What::kSelected;
       if (settings_.fetch_headers > 0 && state.exists > 0) {
         uint32_t first = state.exists - std::min(state.exists, settings_.fetch_headers) + 1;
         begin(state, Phase::kFetch,
               fmt::format("FETCH {}:{} (UID FLAGS BODY.PEEK[HEADER])", first, state.exists), send);
       } else {
-        idle(state, send);
+        rest(session, state, send, heard);
       }
-      return {.what = What::kSelected};
+      return heard;
     case Phase::kFetch:
-      idle(state, send);
-      return {};
+    case Phase::kNotify:
+      rest(session, state, send, heard);
+      return heard;
     case Phase::kDone:
-      idle(state, send);
-      return {.what = What::kDone};
+    case Phase::kPoll:
+      heard.what = What::kDone;
+      rest(session, state, send, heard);
+      return heard;
     case Phase::kDoneThenCommand:
       state.phase = Phase::kCommand;
       return {.what = What::kDone};
     case Phase::kCommand:
-      idle(state, send);
-      return {.what = What::kCommandDone};
+      heard.what = What::kCommandDone;
+      rest(session, state, send, heard);
+      return heard;
     default:
       return broken(fmt::format("{} ended by the server", name_of(state.phase)), response.text);
   }

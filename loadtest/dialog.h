@@ -1,6 +1,7 @@
 #pragma once
 // Dialog: the client's side of IMAP for a sleeper: greeting, LOGIN, SELECT, a FETCH of headers,
-// IDLE; later DONE, perhaps a command, and IDLE again. An engine: responses in, commands out.
+// IDLE; later DONE, perhaps a command, and IDLE again. Some sessions sleep without IDLE: they poll
+// with NOOP, or have asked for NOTIFY (RFC 5465). An engine: responses in, commands out.
 
 #include <cstdint>
 #include <string>
@@ -18,6 +19,8 @@ struct DialogSettings {
   uint32_t first_user = 1;
   uint32_t users = 1;
   uint32_t fetch_headers = 0;  // of the newest messages, before the first IDLE; 0: no FETCH
+  double poll = 0;             // this share of them does not IDLE, but says NOOP now and then
+  double notify = 0;           // this share asks for NOTIFY instead of IDLE
   double compress = 0;         // this share of the sessions, evenly spread, asks for COMPRESS
   std::string mailbox = "INBOX";
   // Sent behind DONE; empty: FETCH 1 (FLAGS), or a NOOP in an empty mailbox.
@@ -31,7 +34,6 @@ struct Heard {
     kSelected,     // the session has its first message count
     kExists,       // `number`, after `before`
     kExpunge,      // a message went away
-    kIdle,         // the continuation of IDLE
     kStillHere,    // the server's keepalive
     kDone,         // IDLE's tagged OK
     kCommandDone,  // the command's tagged OK
@@ -41,6 +43,7 @@ struct Heard {
   What what = What::kNothing;
   uint32_t number = 0;
   uint32_t before = 0;
+  bool asleep = false;  // and now it sleeps
   std::string reason = {};
 };
 
@@ -55,7 +58,10 @@ class Dialog {
 
   // `session` is the index of `state`. Appends what to send next to `send`.
   Heard hear(const Response& response, uint32_t session, Session& state, std::string& send) const;
-  // Only in kIdle.
+  enum class Kind : uint8_t { kIdler, kPoller, kNotifier };
+  Kind kind_of(uint32_t session) const;
+
+  // Only asleep. Who sleeps without IDLE says NOOP instead of DONE.
   void done(Session& state, std::string& send) const;
   void done_and_command(Session& state, std::string& send) const;
   void done_and_logout(Session& state, std::string& send) const;
@@ -68,7 +74,8 @@ class Dialog {
   void select(Session& state, std::string& send) const;
   void login(uint32_t session, Session& state, std::string& send) const;
   void begin(Session& state, Phase phase, std::string_view command, std::string& send) const;
-  void idle(Session& state, std::string& send) const;
+  // Goes to sleep, or asks for it.
+  void rest(uint32_t session, Session& state, std::string& send, Heard& heard) const;
 
   const DialogSettings& settings_;
 };

@@ -4,30 +4,13 @@
 
 #include <algorithm>
 
+#include "loadtest/driver_time.h"
 #include "loadtest/maildrop.h"
 
 namespace dormouse::loadtest {
 namespace {
 
-constexpr uint64_t kSecondUs = 1'000'000;
-// How often a condition is looked at while waiting; what is measured is not taken from it.
-constexpr uint64_t kLookMs = 2;
-constexpr double kTimeoutDefaultSeconds = 60;
-
-uint64_t seconds_us(double seconds) { return uint64_t(seconds * double(kSecondUs)); }
-
-// When act `k` of an open loop that began at `begun_us` is due.
-uint64_t due_us(uint64_t begun_us, uint64_t k, double rate) {
-  return rate > 0 ? begun_us + uint64_t(double(k) * double(kSecondUs) / rate) : begun_us;
-}
-
 double rate_of(const Command& command, bool all) { return command.option("rate", all ? 200 : 20); }
-
-uint64_t timeout_us(const Command& command) {
-  return seconds_us(command.option("timeout", kTimeoutDefaultSeconds));
-}
-
-double seconds_since(uint64_t begun_us) { return double(now_us() - begun_us) / double(kSecondUs); }
 
 }  // namespace
 
@@ -43,6 +26,8 @@ Result<std::unique_ptr<Driver>> Driver::create(io::Loop& loop, Fleet& fleet,
 void Driver::connect_all() {
   loop_.root().spawn(ramp());
   loop_.root().spawn(watch_deadlines());
+  if (settings_.poll_every_ms > 0) loop_.root().spawn(poll());
+  if (fleet_.settings().may_drop_awake) loop_.root().spawn(revive());
 }
 
 io::Task<void> Driver::ramp() {
@@ -101,6 +86,7 @@ std::string Driver::status_json() {
       .add("failed", counters.failed)
       .add("lost", counters.lost)
       .add("left", counters.left)
+      .add("dropped_awake", counters.dropped)
       .add("deliveries", deliveries_)
       .add("outstanding", ledger.outstanding())
       .add("missing", ledger.missing())
@@ -113,6 +99,7 @@ std::string Driver::status_json() {
       .add("asleep_bytes_per_session", fleet_.asleep_bytes_per_session())
       .add("clean", clean())
       .add_json("reasons", reasons.text());
+  if (fleet_.poll_latency().count() > 0) json.add_json("polls", fleet_.poll_latency().json());
   return json.text();
 }
 
@@ -141,6 +128,9 @@ io::Task<std::string> Driver::run(Command command) {
       break;
     case Verb::kHold:
       co_await hold(command, &answer);
+      break;
+    case Verb::kStorm:
+      co_await storm(command, &answer);
       break;
     case Verb::kLogout:
       co_await log_out(command, &answer);
@@ -248,12 +238,12 @@ io::Task<std::optional<uint32_t>> Driver::find_sleeper(std::optional<uint32_t> w
   for (;;) {
     if (wanted) {
       Phase phase = fleet_.session(*wanted).phase;
-      if (phase == Phase::kIdle) co_return wanted;
+      if (is_asleep(phase)) co_return wanted;
       if (phase == Phase::kGone) co_return std::nullopt;
     }
     for (uint32_t i = 0; i < sessions && !wanted; ++i) {
       uint32_t session = next_session_++ % sessions;
-      if (fleet_.session(session).phase == Phase::kIdle) co_return session;
+      if (is_asleep(fleet_.session(session).phase)) co_return session;
     }
     if (now_us() > give_up_us) co_return std::nullopt;
     if (auto slept = co_await loop_.sleep(1); !slept) co_return std::nullopt;
@@ -293,11 +283,6 @@ io::Task<void> Driver::errands(Command command, JsonObject* answer) {
   if (round.answered != round.begun) refuse(answer, "some sessions did not answer");
   answer->add("asked", round.begun).add("answered", round.answered);
   answer->add_json("latency", round.latency.json()).add_json("lateness", round.lateness.json());
-}
-
-io::Task<void> Driver::hold(Command command, JsonObject*) {
-  uint64_t end_us = now_us() + seconds_us(*command.number);
-  [[maybe_unused]] auto waited = co_await timer_.until(loop_, end_us);
 }
 
 io::Task<void> Driver::log_out(Command command, JsonObject* answer) {

@@ -10,7 +10,9 @@
 //   deliver-all [rate=200] [timeout=60]  one message to every watched user
 //   done N / done-all [rate=..]          DONE -> OK -> IDLE on sessions in turn / on all
 //   command N / command-all [rate=..]    DONE and a command in one write -> OK -> IDLE
-//   hold SECONDS                         watches; ok when nothing was lost meanwhile
+//   hold SECONDS [deliver= done= command= leave=]   watches; ok when nothing was lost meanwhile;
+//                                        so many of each a second happen in turn, leavers come back
+//   storm [timeout=60]                   cuts all off and connects all again
 //   logout [rate=0] [timeout=60]         DONE and LOGOUT on all
 //   status                               counts
 //   quit                                 ends: closes everything at once
@@ -39,6 +41,7 @@ struct DriverSettings {
   uint32_t parallel = 64;        // logins under way at most
   std::string maildir;           // a pattern; empty: this driver cannot deliver
   uint32_t message_bytes = 1000;
+  uint64_t poll_every_ms = 0;  // 0: nobody polls
 };
 
 class Driver {
@@ -69,6 +72,13 @@ class Driver {
                                                  uint64_t give_up_us);
   io::Task<void> log_out(Command command, JsonObject* answer);
   io::Task<void> hold(Command command, JsonObject* answer);
+  io::Task<void> finish_hold(Command command, JsonObject* answer, uint64_t missing_before,
+                             uint64_t deliveries, uint64_t leaves);
+  io::Task<void> storm(Command command, JsonObject* answer);
+  io::Task<void> poll();
+  io::Task<void> revive();
+  void leave(uint32_t session, bool politely);
+  io::Task<void> come_back(uint32_t session);
   bool settled() const;
   uint64_t wrongs() const;
   void refuse(JsonObject* answer, std::string_view why);
@@ -80,6 +90,7 @@ class Driver {
   uint64_t ramp_begun_us_ = 0;
   uint64_t ramp_ended_us_ = 0;
   uint64_t deliveries_ = 0;
+  uint32_t away_ = 0;  // sessions that left and are not connecting again yet
   uint32_t next_user_ = 0;
   uint32_t next_session_ = 0;
   bool ok_ = true;      // of the command that runs

@@ -13,6 +13,7 @@
 
 #include "compress/deflate_stream.h"
 #include "compress/inflate_stream.h"
+#include "loadtest/clock.h"
 #include "loadtest/response_scanner.h"
 #include "tls/handshake.h"
 #include "tls/record.h"
@@ -30,7 +31,7 @@ class FakeConnection {
     while (!server_.stopping_ && !closed_) {
       if (auto line = next_line()) {
         answer(*line);
-      } else if (idle_tag_.empty()) {
+      } else if (idle_tag_.empty() && !notify_) {
         continue;
       } else {
         tell_changes();
@@ -132,7 +133,8 @@ class FakeConnection {
   }
 
   void tell_changes() {
-    if (faulty(Fault::kByeInIdle)) {
+    bool late = faulty(Fault::kByeLater) && now_us() > idle_since_us_ + 2'000'000;
+    if (faulty(Fault::kByeInIdle) || late) {
       send("* BYE enough\r\n");
       closed_ = true;
       return;
@@ -181,8 +183,15 @@ class FakeConnection {
     } else if (begins_with_word(command, "FETCH")) {
       send(fmt::format("* 1 FETCH (BODY[HEADER] {{13}}\r\n* 99 EXISTS\r\n FLAGS ())\r\n{} OK\r\n",
                        tag));
+    } else if (begins_with_word(command, "NOOP")) {
+      tell_changes();
+      send(fmt::format("{} OK\r\n", tag));
+    } else if (begins_with_word(command, "NOTIFY")) {
+      notify_ = true;
+      send(fmt::format("{} OK\r\n", tag));
     } else if (begins_with_word(command, "IDLE")) {
       idle_tag_ = tag;
+      idle_since_us_ = now_us();
       send("* OK Still here\r\n+ idling\r\n");
     } else if (begins_with_word(command, "LOGOUT")) {
       send(fmt::format("* BYE\r\n{} OK\r\n", tag));
@@ -203,8 +212,10 @@ class FakeConnection {
   std::string user_;
   std::string idle_tag_;
   uint32_t exists_ = 0;
+  uint64_t idle_since_us_ = 0;
   bool closed_ = false;
   bool fault_done_ = false;
+  bool notify_ = false;
 };
 
 FakeServer::FakeServer(std::string mail, bool tls, Fault fault, std::string faulty_user)

@@ -1,8 +1,8 @@
 #pragma once
 // FakeServer: a small IMAP server for tests of the load tester, a thread for each connection. It
-// knows LOGIN, COMPRESS, SELECT, FETCH, NOOP, IDLE and LOGOUT, counts the files in a Maildir's
-// new/, and can be told to be wrong in one way, since a tester that never finds anything wrong
-// proves nothing.
+// knows LOGIN, COMPRESS, SELECT, FETCH, NOOP, IDLE, NOTIFY and LOGOUT, counts the files in a
+// Maildir's new/, and can be told to be wrong in one way, since a tester that never finds anything
+// wrong proves nothing.
 
 #include <atomic>
 #include <mutex>
@@ -25,6 +25,7 @@ enum class Fault {
   kHangAfterDone,
   kWrongTag,
   kByeInIdle,
+  kByeLater,  // once it idled for two seconds
 };
 
 class FakeServer {

@@ -78,7 +78,7 @@ tls::ByteSpan Fleet::frozen(uint32_t session) {
 }
 
 io::Task<void> Fleet::start(uint32_t session, uint64_t intended_us) {
-  sessions_[session].phase = Phase::kConnecting;
+  sessions_[session] = Session{.phase = Phase::kConnecting};
   ++counters_.started;
   ++login_round_.begun;
   uint64_t begun_us = now_us();
@@ -124,22 +124,24 @@ Result<> Fleet::open(uint32_t session, io::Fd socket, uint64_t intended_us) {
 
 void Fleet::send_on(uint32_t session, Errand errand, uint64_t intended_us) {
   Session& state = sessions_[session];
-  DORMOUSE_CHECK(state.phase == Phase::kIdle, "only a sleeper is sent on an errand");
+  DORMOUSE_CHECK(is_asleep(state.phase), "only a sleeper is sent on an errand");
   Awake* awake = wake(session);
   if (awake == nullptr) return;
   uint64_t begun_us = now_us();
-  ++round_.begun;
-  round_.lateness.record(begun_us - std::min(begun_us, intended_us));
+  if (errand != Errand::kPoll) {
+    ++round_.begun;
+    round_.lateness.record(begun_us - std::min(begun_us, intended_us));
+    last_activity_us_ = begun_us;
+  }
   --counters_.idle;
-  last_activity_us_ = begun_us;
   awake->errand = errand;
-  awake->round = round_number_;
+  awake->round = errand == Errand::kPoll ? 0 : round_number_;
   awake->intended_us = intended_us;
   std::string text;
-  if (errand == Errand::kDone) {
-    dialog_.done(state, text);
-  } else {
+  if (errand == Errand::kCommand) {
     dialog_.done_and_command(state, text);
+  } else {
+    dialog_.done(state, text);
   }
   if (say(session, *awake, text)) shard_of(session).turn();
 }
@@ -152,22 +154,29 @@ void Fleet::begin_round() {
 void Fleet::log_out(uint32_t session) {
   Session& state = sessions_[session];
   if (state.phase == Phase::kEmpty || state.phase == Phase::kGone) return;
-  bool asleep = state.phase == Phase::kIdle;
+  bool asleep = is_asleep(state.phase);
   Awake* awake = asleep ? wake(session) : nullptr;
   if (asleep && awake == nullptr) return;
-  if (!asleep) {
-    state.phase = Phase::kLogout;
-    end(session, "");
-    return;
-  }
+  if (!asleep) return cut(session);
   --counters_.idle;
   std::string text;
   dialog_.done_and_logout(state, text);
   if (say(session, *awake, text)) shard_of(session).turn();
 }
 
+void Fleet::cut(uint32_t session) {
+  Session& state = sessions_[session];
+  // Who is still connecting ends by itself, as every login does.
+  if (state.phase <= Phase::kConnecting || state.phase == Phase::kGone) return;
+  if (is_asleep(state.phase)) --counters_.idle;
+  state.phase = Phase::kLogout;
+  end(session, "");
+}
+
 void Fleet::end_late_logins() {
   uint64_t now = now_us();
+  std::erase_if(settling_,
+                [&](const auto& entry) { return entry.second + settings_.settle_ms * 1000 < now; });
   std::vector<uint32_t> late;
   for (auto& [session, awake] : awake_) {
     if (awake->deadline_us != 0 && awake->deadline_us < now) late.push_back(session);
@@ -203,7 +212,7 @@ Fleet::Awake* Fleet::wake(uint32_t session) {
 }
 
 void Fleet::sleep_if_done(uint32_t session, Awake& awake) {
-  bool quiet = sessions_[session].phase == Phase::kIdle && awake.errand == Errand::kNone &&
+  bool quiet = is_asleep(sessions_[session].phase) && awake.errand == Errand::kNone &&
                awake.scanner.at_boundary() && awake.stream.at_boundary() && awake.sending.empty() &&
                awake.next.empty();
   if (!quiet) return;
@@ -262,7 +271,8 @@ bool Fleet::listen(uint32_t session, Awake& awake, std::string_view plain) {
   awake.scanner.feed(plain, [&](const Response& response) {
     std::string text;
     Heard heard = dialog_.hear(response, session, sessions_[session], text);
-    if (heard.what != What::kStillHere) last_activity_us_ = received_us_;
+    bool polls = awake.errand == Errand::kPoll;
+    if (heard.what != What::kStillHere && !polls) last_activity_us_ = received_us_;
     if (heard.what == What::kCompressed) {
       auto begun = awake.stream.start_compress();
       if (!begun) heard = {.what = What::kBroken, .reason = begun.error().message};
@@ -280,11 +290,6 @@ bool Fleet::listen(uint32_t session, Awake& awake, std::string_view plain) {
 }
 
 void Fleet::act(uint32_t session, Awake& awake, const Heard& heard) {
-  auto answered = [&] {
-    if (awake.round != round_number_) return;
-    ++round_.answered;
-    round_.latency.record(received_us_ - std::min(received_us_, awake.intended_us));
-  };
   switch (heard.what) {
     case What::kSelected:
       ledger_.selected(dialog_.user_of(session), sessions_[session].exists);
@@ -299,14 +304,11 @@ void Fleet::act(uint32_t session, Awake& awake, const Heard& heard) {
     case What::kStillHere:
       ++counters_.keepalives;
       break;
-    case What::kIdle:
-      fell_asleep(session, awake);
-      break;
     case What::kDone:
-      if (awake.errand == Errand::kDone) answered();
+      if (awake.errand != Errand::kCommand) answered(awake);
       break;
     case What::kCommandDone:
-      answered();
+      answered(awake);
       break;
     case What::kCompressed:
       ++counters_.compressed;
@@ -316,17 +318,30 @@ void Fleet::act(uint32_t session, Awake& awake, const Heard& heard) {
     case What::kBroken:
       break;  // listen() ends the session
   }
+  if (heard.asleep) fell_asleep(session, awake);
+}
+
+void Fleet::answered(Awake& awake) {
+  uint64_t latency_us = received_us_ - std::min(received_us_, awake.intended_us);
+  if (awake.errand == Errand::kPoll) poll_latency_.record(latency_us);
+  if (awake.round != round_number_) return;
+  ++round_.answered;
+  round_.latency.record(latency_us);
 }
 
 void Fleet::heard_exists(uint32_t session, const Heard& heard) {
-  auto verdict = ledger_.heard(dialog_.user_of(session), heard.before, heard.number, received_us_);
+  bool timed = dialog_.kind_of(session) != Dialog::Kind::kPoller;
+  auto verdict =
+      ledger_.heard(dialog_.user_of(session), heard.before, heard.number, received_us_, timed);
   if (verdict == DeliveryLedger::Verdict::kRepeated) ++counters_.repeated_exists;
   if (verdict == DeliveryLedger::Verdict::kUnexpected) ++counters_.unexpected_exists;
 }
 
 void Fleet::fell_asleep(uint32_t session, Awake& awake) {
   ++counters_.idle;
+  if (settings_.may_drop_awake) settling_[session] = received_us_;
   if (awake.errand == Errand::kLogin) {
+    ++counters_.logins;
     ++login_round_.answered;
     ++login_round_.back;
     login_round_.latency.record(received_us_ - std::min(received_us_, awake.intended_us));
@@ -395,20 +410,36 @@ void Fleet::end(uint32_t session, const std::string& reason) {
     // The bytes of a send under way stay until the kernel is done with them.
     shard.sockets().close(shard.slot_of(session), std::shared_ptr<Awake>(std::move(awake)));
   }
-  if (phase == Phase::kIdle) --counters_.idle;
+  if (is_asleep(phase)) --counters_.idle;
   if (!histories_.empty()) {
     history_bytes_ -= histories_[session].size();
     histories_[session] = {};
   }
-  if (state.selected) ledger_.lost(dialog_.user_of(session), state.exists);
+  bool wanted = phase == Phase::kLogout;
+  bool excused = !wanted && may_be_awake(session, phase);
+  if (state.selected && (wanted || excused)) {
+    ledger_.left(dialog_.user_of(session), state.exists);
+  } else if (state.selected) {
+    ledger_.lost(dialog_.user_of(session), state.exists);
+  }
   if (on_errand) ++round_.lost;
   if (!state.settled) ++login_round_.lost;
-  if (phase == Phase::kLogout) {
+  if (wanted) {
     ++counters_.left;
     return;
   }
-  ++(state.settled ? counters_.lost : counters_.failed);
+  if (excused) {
+    ++counters_.dropped;
+    dropped_.push_back(session);
+  } else {
+    ++(state.settled ? counters_.lost : counters_.failed);
+  }
   if (reasons_.size() < kReasonsMax || reasons_.contains(reason)) ++reasons_[reason];
+}
+
+bool Fleet::may_be_awake(uint32_t session, Phase phase) const {
+  if (!settings_.may_drop_awake) return false;
+  return !is_asleep(phase) || settling_.contains(session);
 }
 
 }  // namespace dormouse::loadtest

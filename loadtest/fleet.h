@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "io/loop.h"
@@ -32,10 +33,14 @@ struct FleetSettings {
   uint32_t sources = 1;                // different source addresses
   uint32_t sockets_per_shard = 0;      // 0: as many as RLIMIT_NOFILE allows
   uint64_t login_timeout_ms = 60'000;  // from connect() to IDLE's continuation
+  // Where processes of the server are being killed, it may drop a session that is awake. It is
+  // awake for sure until it has slept for `settle_ms`: longer than the server's own delay.
+  bool may_drop_awake = false;
+  uint64_t settle_ms = 3000;
 };
 
 // What a session was woken for.
-enum class Errand : uint8_t { kNone, kLogin, kDone, kCommand };
+enum class Errand : uint8_t { kNone, kLogin, kDone, kCommand, kPoll };
 
 // The sessions that are on one errand: how many began, are answered and are back in IDLE.
 struct Round {
@@ -50,11 +55,13 @@ struct Round {
 
 struct Counters {
   uint64_t started = 0;
+  uint64_t logins = 0;     // that ended asleep
   uint64_t connected = 0;  // TCP connections now
   uint64_t idle = 0;       // of these, asleep in IDLE
   uint64_t failed = 0;     // ended before they were idle for the first time
   uint64_t lost = 0;       // ended later, not by us
   uint64_t left = 0;       // logged out or closed by us
+  uint64_t dropped = 0;    // awake, where that is allowed
   uint64_t repeated_exists = 0;
   uint64_t unexpected_exists = 0;
   uint64_t expunges = 0;  // nobody expunges here
@@ -68,12 +75,15 @@ class Fleet final : public FleetEvents {
   static Result<std::unique_ptr<Fleet>> create(io::Loop& loop, FleetSettings settings);
   ~Fleet() = default;
 
-  // Connects session `session`; the rest of its login goes by itself. For Round `login_round`.
+  // Connects session `session`, which must be kEmpty or kGone; the rest of its login goes by
+  // itself. For Round `login_round`.
   io::Task<void> start(uint32_t session, uint64_t intended_us);
-  // Sends `session`, which must be in kIdle, on an errand for round().
+  // Sends `session`, which must be asleep, on an errand: kDone and kCommand for round().
   void send_on(uint32_t session, Errand errand, uint64_t intended_us);
   // Logs the session out, where it sleeps, or closes it.
   void log_out(uint32_t session);
+  // Closes its connection without a word.
+  void cut(uint32_t session);
   // Ends sessions whose login takes too long.
   void end_late_logins();
 
@@ -89,6 +99,11 @@ class Fleet final : public FleetEvents {
   Round& round() { return round_; }
   void begin_round();
   Round& login_round() { return login_round_; }
+  // Only while no login is under way.
+  void begin_login_round() { login_round_ = Round{}; }
+  const Histogram& poll_latency() const { return poll_latency_; }
+  // The sessions that were dropped awake since the last call.
+  std::vector<uint32_t> take_dropped() { return std::exchange(dropped_, {}); }
   uint64_t asleep_bytes_per_session() const;
   size_t awake() const { return awake_.size(); }
   uint64_t last_activity_us() const { return last_activity_us_; }
@@ -123,6 +138,8 @@ class Fleet final : public FleetEvents {
   void act(uint32_t session, Awake& awake, const Heard& heard);
   void heard_exists(uint32_t session, const Heard& heard);
   void fell_asleep(uint32_t session, Awake& awake);
+  void answered(Awake& awake);
+  bool may_be_awake(uint32_t session, Phase phase) const;
   bool say(uint32_t session, Awake& awake, std::string_view text);
   void flush(uint32_t session, Awake& awake);
   void end(uint32_t session, const std::string& reason);
@@ -145,9 +162,13 @@ class Fleet final : public FleetEvents {
   std::unordered_map<uint32_t, std::unique_ptr<Awake>> awake_;
   Counters counters_;
   Round round_;
-  uint32_t round_number_ = 0;
+  uint32_t round_number_ = 1;  // 0: of none
   Round login_round_;
   std::map<std::string, uint64_t> reasons_;
+  Histogram poll_latency_;
+  std::vector<uint32_t> dropped_;
+  // Where may_drop_awake: when sessions fell asleep that may not be asleep for the server yet.
+  std::unordered_map<uint32_t, uint64_t> settling_;
   uint64_t received_us_ = 0;  // when the bytes being handled came
   uint64_t last_activity_us_ = 0;
 };

@@ -37,6 +37,12 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
 
 void add_session_options(CLI::App& sleep, SleepOptions& options) {
   sleep.add_option("-n,--sessions", options.sessions, "clients")->capture_default_str();
+  sleep.add_option("--poll", options.poll, "share of them that does not IDLE, but polls, 0 to 1");
+  sleep.add_option("--poll-every", options.poll_every, "seconds between two NOOPs of one of those")
+      ->capture_default_str();
+  sleep.add_option("--notify", options.notify, "share of them that asks for NOTIFY, not IDLE");
+  sleep.add_flag("--may-drop-awake", options.may_drop_awake,
+                 "lost sessions that were not asleep for --park-wait are counted, and come back");
   sleep.add_option("--compress", options.compress, "share of them that use COMPRESS, 0 to 1");
   sleep.add_option("--headers", options.headers, "newest messages whose headers they FETCH first");
   sleep.add_option("--sockets-per-shard", options.sockets_per_shard,
@@ -71,6 +77,18 @@ void add_stress_options(CLI::App& stress, StressOptions& options) {
   stress.add_flag("-q,--quiet", options.quiet, "only the totals");
 }
 
+void add_storm_options(CLI::App& storm, SleepOptions& options) {
+  options.storms = 3;
+  options.parallel = 0;
+  storm.add_option("--storms", options.storms, "how often all are cut off and come back")
+      ->capture_default_str();
+  storm.add_option("--parallel", options.parallel, "logins under way at most (0: all)");
+  storm.add_option("--login-timeout", options.login_timeout, "seconds from connect to IDLE")
+      ->capture_default_str();
+  storm.add_option("--json", options.json_path, "file for all results");
+  storm.add_flag("-q,--quiet", options.quiet, "no progress on standard error");
+}
+
 void add_load_options(CLI::App& sleep, SleepOptions& options) {
   sleep.add_option("--ramp", options.ramp, "new clients a second (0: as fast as it goes)");
   sleep.add_option("--parallel", options.parallel, "logins under way at most")
@@ -89,7 +107,13 @@ void add_load_options(CLI::App& sleep, SleepOptions& options) {
       ->capture_default_str();
   sleep.add_option("--park-wait", options.park_wait, "seconds of quiet before each of the three")
       ->capture_default_str();
-  sleep.add_option("--hold", options.hold, "seconds to sleep on at the end");
+  sleep.add_option("--hold", options.hold,
+                   "seconds to sleep on at the end; and meanwhile, a second:");
+  sleep.add_option("--hold-deliver", options.hold_deliver, "messages that are delivered");
+  sleep.add_option("--hold-done", options.hold_done, "sessions that say DONE and IDLE again");
+  sleep.add_option("--hold-command", options.hold_command, "sessions that say DONE and a command");
+  sleep.add_option("--hold-leave", options.hold_leave,
+                   "sessions that leave, one half with LOGOUT, and come back");
   sleep.add_flag("--logout", options.logout, "LOGOUT at the end, instead of closing");
   sleep.add_option("--json", options.json_path, "file for all results");
   sleep.add_option("--control", options.control_path,
@@ -108,11 +132,17 @@ int main(int argc, char** argv) {
   add_connection_options(*sleep, options);
   add_session_options(*sleep, options);
   add_load_options(*sleep, options);
+  SleepOptions storm_options;
+  CLI::App* storm = app.add_subcommand("storm", "clients that come all at once, again and again");
+  add_connection_options(*storm, storm_options);
+  add_session_options(*storm, storm_options);
+  add_storm_options(*storm, storm_options);
   StressOptions stress_options;
   CLI::App* stress = app.add_subcommand("stress", "clients that do anything, and check everything");
   add_connection_options(*stress, stress_options);
   add_stress_options(*stress, stress_options);
   CLI11_PARSE(app, argc, argv);
+  if (storm->parsed()) return dormouse::loadtest::storm_command(storm_options);
   if (stress->parsed()) return dormouse::loadtest::stress_command(stress_options);
   return dormouse::loadtest::sleep_command(options);
 }

@@ -15,14 +15,19 @@ enum class Phase : uint8_t {
   kCompress,         // COMPRESS was sent
   kSelect,           // SELECT was sent
   kFetch,            // FETCH of headers was sent
+  kNotify,           // NOTIFY was sent
   kIdleAsked,        // IDLE was sent
   kIdle,             // the continuation came: asleep
+  kQuiet,            // asleep without IDLE: polls now and then, or has NOTIFY
+  kPoll,             // NOOP was sent
   kDone,             // DONE was sent
   kDoneThenCommand,  // DONE and a command behind it were sent
   kCommand,          // that command's answer is awaited
   kLogout,           // LOGOUT was sent
   kGone,             // closed, by either side
 };
+
+constexpr bool is_asleep(Phase phase) { return phase == Phase::kIdle || phase == Phase::kQuiet; }
 
 struct Session {
   uint32_t exists = 0;  // message count last heard

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "loadtest/control.h"
@@ -9,13 +10,16 @@
 namespace dormouse::loadtest {
 namespace {
 
+constexpr double kPollEveryMin = 0.01;  // seconds; more often is `stress`
+constexpr double kDay = 86'400;
+
 io::Task<void> show_progress(io::Loop* loop, Fleet* fleet) {
   uint64_t begun_us = now_us();
   uint64_t logins_before = 0;
   for (;;) {
     if (auto slept = co_await loop->sleep(1000); !slept) co_return;
     const Counters& counters = fleet->counters();
-    uint64_t logins = fleet->login_round().back;
+    uint64_t logins = counters.logins;
     fmt::print(stderr,
                "{:6.0f} s  connected {}  idle {}  awake {}  logins/s {}  owed {}  failed {}  "
                "lost {}  wrong {}\n",
@@ -108,8 +112,15 @@ Result<FleetSettings> fleet_settings(const SleepOptions& options) {
     return fail(ErrorKind::kInvalid,
                 fmt::format("--sessions: 1 to {}; --parallel: at least 1", kSessionsMax));
   }
-  if (!(options.compress >= 0 && options.compress <= 1)) {
-    return fail(ErrorKind::kInvalid, "--compress is a share: 0 to 1");
+  auto is_share = [](double share) { return share >= 0 && share <= 1; };
+  if (!is_share(options.compress) || !is_share(options.poll) || !is_share(options.notify) ||
+      options.poll + options.notify > 1) {
+    return fail(
+        ErrorKind::kInvalid,
+        "--compress, --poll and --notify are shares: 0 to 1, the last two together as well");
+  }
+  if (options.poll > 0 && !(options.poll_every >= kPollEveryMin && options.poll_every <= kDay)) {
+    return fail(ErrorKind::kInvalid, "--poll-every: 0.01 seconds to a day");
   }
   if (options.command_text.find_first_of("\r\n") != std::string::npos) {
     return fail(ErrorKind::kInvalid, "--command-text is one line");
@@ -126,20 +137,25 @@ Result<FleetSettings> fleet_settings(const SleepOptions& options) {
                                   .first_user = options.first_user,
                                   .users = options.users,
                                   .fetch_headers = options.headers,
+                                  .poll = options.poll,
+                                  .notify = options.notify,
                                   .compress = options.compress,
                                   .mailbox = options.mailbox,
                                   .command = options.command_text},
                        .sessions = options.sessions,
                        .sources = sources_of(options, options.sessions),
                        .sockets_per_shard = options.sockets_per_shard,
-                       .login_timeout_ms = uint64_t(options.login_timeout * 1000)};
+                       .login_timeout_ms = uint64_t(options.login_timeout * 1000),
+                       .may_drop_awake = options.may_drop_awake,
+                       .settle_ms = uint64_t(options.park_wait * 1000)};
 }
 
 DriverSettings driver_settings(const SleepOptions& options) {
   return {.ramp_per_second = options.ramp,
           .parallel = options.parallel,
           .maildir = options.maildir,
-          .message_bytes = options.message_bytes};
+          .message_bytes = options.message_bytes,
+          .poll_every_ms = options.poll > 0 ? uint64_t(options.poll_every * 1000) : 0};
 }
 
 std::vector<std::string> script(const SleepOptions& options) {
@@ -158,7 +174,14 @@ std::vector<std::string> script(const SleepOptions& options) {
     lines.push_back(rest);
     lines.push_back(fmt::format("command {} rate={}", options.commands, options.rate));
   }
-  if (options.hold > 0) lines.push_back(fmt::format("hold {}", options.hold));
+  for (uint32_t storm = 0; storm < options.storms; ++storm) {
+    lines.push_back("storm timeout=86400");
+  }
+  if (options.hold > 0) {
+    lines.push_back(fmt::format("hold {} deliver={} done={} command={} leave={}", options.hold,
+                                options.hold_deliver, options.hold_done, options.hold_command,
+                                options.hold_leave));
+  }
   if (options.logout) lines.push_back("logout");
   lines.push_back("status");
   return lines;
@@ -189,6 +212,11 @@ int sleep_command(const SleepOptions& options) {
     return 2;
   }
   return code;
+}
+
+int storm_command(SleepOptions options) {
+  if (options.parallel == 0) options.parallel = std::max(options.sessions, 1u);
+  return sleep_command(options);
 }
 
 }  // namespace dormouse::loadtest

@@ -18,6 +18,9 @@ struct SleepOptions : ConnectionOptions {
   uint32_t sessions = 100;
   uint32_t headers = 0;
   double compress = 0;
+  double poll = 0;
+  double poll_every = 60;
+  double notify = 0;
   std::string command_text;
   uint32_t ramp = 0;
   uint32_t parallel = 64;
@@ -31,6 +34,12 @@ struct SleepOptions : ConnectionOptions {
   uint32_t commands = 0;
   double park_wait = 3;
   double hold = 0;
+  double hold_deliver = 0;  // a second, during hold
+  double hold_done = 0;
+  double hold_command = 0;
+  double hold_leave = 0;
+  uint32_t storms = 0;
+  bool may_drop_awake = false;
   bool logout = false;
   std::string json_path;
   std::string control_path;
@@ -46,5 +55,8 @@ std::vector<std::string> script(const SleepOptions& options);
 // Answers the exit code: 0 all was right; 1 something was lost, missing, wrong or too late; 2 it
 // could not start.
 int sleep_command(const SleepOptions& options);
+
+// `dormouse-load storm`: all of them at once, and again after all were cut off. The same exit code.
+int storm_command(SleepOptions options);
 
 }  // namespace dormouse::loadtest

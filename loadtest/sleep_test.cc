@@ -43,6 +43,7 @@ struct Outcome {
   bool clean = false;
   Counters counters;
   uint64_t missing = 0;
+  uint32_t polling = 0;  // in the middle of a NOOP at the end
   std::vector<std::string> answers;
   std::string reason;
 };
@@ -70,6 +71,9 @@ Outcome run(const SleepOptions& options, std::vector<std::string> lines) {
   (*loop)->run(run_script(driver->get(), std::move(lines), &outcome));
   outcome.clean = (*driver)->clean();
   outcome.counters = (*fleet)->counters();
+  for (uint32_t i = 0; i < options.sessions; ++i) {
+    if ((*fleet)->session(i).phase == Phase::kPoll) ++outcome.polling;
+  }
   outcome.missing = (*fleet)->ledger().missing();
   if (!(*fleet)->reasons().empty()) outcome.reason = (*fleet)->reasons().begin()->first;
   return outcome;
@@ -108,7 +112,7 @@ void expect_all_right(const Outcome& outcome) {
   }
   EXPECT_TRUE(outcome.clean) << outcome.reason;
   EXPECT_EQ(outcome.counters.connected, 12u);
-  EXPECT_EQ(outcome.counters.idle, 12u);
+  EXPECT_EQ(outcome.counters.idle + outcome.polling, 12u);
 }
 
 TEST(Sleep, sees_a_good_server_do_everything_right) {
@@ -161,6 +165,67 @@ TEST(Sleep, a_ramp_spreads_the_logins_and_all_arrive) {
   EXPECT_TRUE(run(options, {"wait-connected"}).clean);
 }
 
+TEST(Sleep, some_poll_some_have_notify_and_all_hear_what_they_are_owed) {
+  MailFolder mail;
+  FakeServer server(mail.path(), false);
+  SleepOptions options = options_for(server, mail);
+  options.poll = 0.3;
+  options.poll_every = 0.05;
+  options.notify = 0.3;
+  std::vector<std::string> lines = everything();
+  lines.push_back("status");
+  Outcome outcome = run(options, lines);
+  expect_all_right(outcome);
+  EXPECT_NE(outcome.answers.back().find("\"polls\""), std::string::npos) << outcome.answers.back();
+}
+
+TEST(Sleep, holds_on_while_messages_come_and_clients_talk_and_leave_and_come_back) {
+  MailFolder mail;
+  FakeServer server(mail.path(), false);
+  SleepOptions options = options_for(server, mail);
+  options.poll = 0.2;
+  options.poll_every = 0.05;
+  Outcome outcome =
+      run(options, {"wait-connected", "hold 1 deliver=100 done=50 command=50 leave=50", "status"});
+  expect_all_right(outcome);
+  EXPECT_EQ(outcome.counters.left, 50u);
+  EXPECT_EQ(server.logins(), 62);
+  for (const char* field : {"\"deliveries\":100", "\"asked\":100", "\"answered\":100"}) {
+    EXPECT_NE(outcome.answers[1].find(field), std::string::npos) << outcome.answers[1];
+  }
+}
+
+TEST(Sleep, a_storm_cuts_all_off_and_brings_all_back) {
+  MailFolder mail;
+  FakeServer server(mail.path(), true);
+  SleepOptions options = options_for(server, mail);
+  options.tls = true;
+  Outcome outcome = run(options, {"wait-connected", "storm", "deliver-all", "storm", "status"});
+  expect_all_right(outcome);
+  EXPECT_EQ(server.logins(), 36);
+  EXPECT_NE(outcome.answers[1].find("\"logins\":12"), std::string::npos) << outcome.answers[1];
+}
+
+TEST(Sleep, who_is_dropped_awake_where_that_is_allowed_comes_back_and_is_no_loss) {
+  MailFolder mail;
+  FakeServer server(mail.path(), false, Fault::kCloseOnDone);
+  SleepOptions options = options_for(server, mail);
+  options.may_drop_awake = true;
+  Outcome outcome = run(options, {"wait-connected", "hold 0.5 done=24", "hold 0.2", "status"});
+  EXPECT_GT(outcome.counters.dropped, 0u);
+  EXPECT_EQ(outcome.counters.lost, 0u);
+  EXPECT_EQ(outcome.counters.connected, 12u);
+}
+
+TEST(Sleep, a_sleeper_that_is_dropped_is_a_loss_even_where_awake_ones_may_be) {
+  MailFolder mail;
+  FakeServer server(mail.path(), false, Fault::kByeLater);
+  SleepOptions options = options_for(server, mail);
+  options.may_drop_awake = true;
+  options.park_wait = 0.05;
+  EXPECT_EQ(run(options, {"wait-connected", "hold 3.5"}).counters.lost, 3u);
+}
+
 struct FaultCase {
   Fault fault;
   const char* name;
@@ -192,6 +257,7 @@ TEST_P(SleepFault, is_found) {
       break;
     case Fault::kCloseOnDone:
     case Fault::kByeInIdle:
+    case Fault::kByeLater:
     case Fault::kWrongTag:
       EXPECT_EQ(counters.lost, 3u) << outcome.reason;
       break;
