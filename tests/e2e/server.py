@@ -35,9 +35,10 @@ def wait_for(what, condition, timeout=WAIT_S, pause=0.02):
 
 
 class Server:
-    """`with Server(users=10) as server:`. Users are u0, u1, ...; the password of uN is pwN."""
+    """`with Server(users=10) as server:`. Users are u0, u1, ...; the password of uN is pwN.
+    `names`: of the certificate; localhost and 127.0.0.1 by default."""
 
-    def __init__(self, users=3, settings="", start=True):
+    def __init__(self, users=3, settings="", start=True, names=()):
         self.folder = tempfile.mkdtemp(prefix="dormouse-e2e-")
         os.chmod(self.folder, 0o755)
         self.port = free_port()
@@ -59,7 +60,8 @@ class Server:
                 out.write(f"u{i}:{{PLAIN}}pw{i}:{self.mail_uid}:{self.mail_uid}::{home}::\n")
         subprocess.run(
             [BINARY, "make-certificate", "--certificate", f"{self.folder}/cert.pem", "--key",
-             f"{self.folder}/key.pem"], check=True, stdout=subprocess.DEVNULL)
+             f"{self.folder}/key.pem"] + [word for name in names for word in ("--name", name)],
+            check=True, stdout=subprocess.DEVNULL)
         self.config = os.path.join(self.folder, "dormouse.toml")
         sections = {
             "server": f'base_dir = "{self.folder}/base"\nmail_root = "{self.mail_root}"',

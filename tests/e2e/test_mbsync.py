@@ -27,7 +27,7 @@ LETTERS = {"S": b"\\Seen", "R": b"\\Answered", "F": b"\\Flagged", "D": b"\\Draft
 CONFIG = """FSync no
 
 IMAPStore remote
-Host localhost
+Host 127.0.0.1
 Port {port}
 User u0
 Pass pw0
@@ -71,7 +71,9 @@ def without_mark(text):
 
 class MbsyncTest(unittest.TestCase):
     def setUp(self):
-        self.server = Server(users=1, start=False)
+        # mbsync compares the name it was given with the certificate's; "localhost" needs an
+        # /etc/hosts, which a bare root has not.
+        self.server = Server(users=1, start=False, names=("127.0.0.1",))
         self.addCleanup(self.server.__exit__, None, None, None)
         mails.fill(self.server, "u0", {f"r{n}": mail(n) for n in REMOTE_INBOX}, suffix=":2,S")
         mails.fill(self.server, "u0", {f"r{n}": mail(n) for n in REMOTE_ARCHIVE},
