@@ -1,15 +1,18 @@
-// dormouse-load: load for IMAP servers. `sleep` is many idle clients, `stress` busy ones.
+// dormouse-load: load for IMAP servers. `sleep` is many idle clients, `stress` busy ones, `storm`
+// all at once, `soak` both for a long time.
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 
 #include "loadtest/sleep_command.h"
+#include "loadtest/soak_command.h"
 #include "loadtest/stress_command.h"
 
 namespace {
 
 using dormouse::loadtest::ConnectionOptions;
 using dormouse::loadtest::SleepOptions;
+using dormouse::loadtest::SoakOptions;
 using dormouse::loadtest::StressOptions;
 
 void add_connection_options(CLI::App& command, ConnectionOptions& options) {
@@ -86,7 +89,46 @@ void add_storm_options(CLI::App& storm, SleepOptions& options) {
   storm.add_option("--login-timeout", options.login_timeout, "seconds from connect to IDLE")
       ->capture_default_str();
   storm.add_option("--json", options.json_path, "file for all results");
+  storm.add_option("--plot", options.plot_path, "file for a plot over time (SVG)");
   storm.add_flag("-q,--quiet", options.quiet, "no progress on standard error");
+}
+
+void add_hold_options(CLI::App& sleep, SleepOptions& options) {
+  sleep.add_option("--hold-deliver", options.hold_deliver, "messages delivered a second meanwhile");
+  sleep.add_option("--hold-done", options.hold_done,
+                   "sessions a second that say DONE and IDLE again");
+  sleep.add_option("--hold-command", options.hold_command, "sessions a second that say a command");
+  sleep.add_option("--hold-leave", options.hold_leave,
+                   "sessions a second that leave, half of them with LOGOUT, and come back");
+}
+
+void add_soak_options(CLI::App& soak, SoakOptions& options) {
+  soak.add_option("--secs", options.seconds, "how long")->capture_default_str();
+  soak.add_option("--ramp", options.ramp, "new sleepers a second (0: as fast as it goes)");
+  soak.add_option("--parallel", options.parallel, "their logins under way at most")
+      ->capture_default_str();
+  soak.add_option("--login-timeout", options.login_timeout, "seconds from connect to IDLE")
+      ->capture_default_str();
+  soak.add_option("--maildir", options.maildir, "where to deliver; %u user, %n@%d its parts");
+  soak.add_option("--park-wait", options.park_wait,
+                  "seconds after which a sleeper is parked for sure")
+      ->capture_default_str();
+  soak.add_option("--stress-clients", options.stress_clients, "busy clients")
+      ->capture_default_str();
+  soak.add_option("--stress-users", options.stress_users, "users of theirs")->capture_default_str();
+  soak.add_option("--stress-first-user", options.stress_first_user,
+                  "number of the first (0: behind the sleepers' last)");
+  soak.add_option("--seed", options.seed, "of their random choices (0: the clock)");
+  soak.add_option("--server-pid", options.server_pids,
+                  "a process of the server (its children are watched with it), or a file of ids")
+      ->allow_extra_args(false);
+  soak.add_option("--leak-every", options.leak_every, "seconds between two looks at their memory")
+      ->capture_default_str();
+  soak.add_option("--leak-mib", options.leak_mib, "growth that is a leak, in MiB")
+      ->capture_default_str();
+  soak.add_option("--json", options.json_path, "file for all results");
+  soak.add_option("--plot", options.plot_path, "file for a plot over time (SVG)");
+  soak.add_flag("-q,--quiet", options.quiet, "no progress on standard error");
 }
 
 void add_load_options(CLI::App& sleep, SleepOptions& options) {
@@ -107,15 +149,10 @@ void add_load_options(CLI::App& sleep, SleepOptions& options) {
       ->capture_default_str();
   sleep.add_option("--park-wait", options.park_wait, "seconds of quiet before each of the three")
       ->capture_default_str();
-  sleep.add_option("--hold", options.hold,
-                   "seconds to sleep on at the end; and meanwhile, a second:");
-  sleep.add_option("--hold-deliver", options.hold_deliver, "messages that are delivered");
-  sleep.add_option("--hold-done", options.hold_done, "sessions that say DONE and IDLE again");
-  sleep.add_option("--hold-command", options.hold_command, "sessions that say DONE and a command");
-  sleep.add_option("--hold-leave", options.hold_leave,
-                   "sessions that leave, one half with LOGOUT, and come back");
+  sleep.add_option("--hold", options.hold, "seconds to sleep on at the end");
   sleep.add_flag("--logout", options.logout, "LOGOUT at the end, instead of closing");
   sleep.add_option("--json", options.json_path, "file for all results");
+  sleep.add_option("--plot", options.plot_path, "file for a plot over time (SVG)");
   sleep.add_option("--control", options.control_path,
                    "take commands from a FIFO, or - for standard input; see docs/load.md");
   sleep.add_flag("-q,--quiet", options.quiet, "no progress on standard error");
@@ -132,16 +169,24 @@ int main(int argc, char** argv) {
   add_connection_options(*sleep, options);
   add_session_options(*sleep, options);
   add_load_options(*sleep, options);
+  add_hold_options(*sleep, options);
   SleepOptions storm_options;
   CLI::App* storm = app.add_subcommand("storm", "clients that come all at once, again and again");
   add_connection_options(*storm, storm_options);
   add_session_options(*storm, storm_options);
   add_storm_options(*storm, storm_options);
+  SoakOptions soak_options;
+  CLI::App* soak = app.add_subcommand("soak", "sleepers and busy clients for a long time");
+  add_connection_options(*soak, soak_options);
+  add_session_options(*soak, soak_options);
+  add_hold_options(*soak, soak_options);
+  add_soak_options(*soak, soak_options);
   StressOptions stress_options;
   CLI::App* stress = app.add_subcommand("stress", "clients that do anything, and check everything");
   add_connection_options(*stress, stress_options);
   add_stress_options(*stress, stress_options);
   CLI11_PARSE(app, argc, argv);
+  if (soak->parsed()) return dormouse::loadtest::soak_command(soak_options);
   if (storm->parsed()) return dormouse::loadtest::storm_command(storm_options);
   if (stress->parsed()) return dormouse::loadtest::stress_command(stress_options);
   return dormouse::loadtest::sleep_command(options);

@@ -13,23 +13,6 @@ namespace {
 constexpr double kPollEveryMin = 0.01;  // seconds; more often is `stress`
 constexpr double kDay = 86'400;
 
-io::Task<void> show_progress(io::Loop* loop, Fleet* fleet) {
-  uint64_t begun_us = now_us();
-  uint64_t logins_before = 0;
-  for (;;) {
-    if (auto slept = co_await loop->sleep(1000); !slept) co_return;
-    const Counters& counters = fleet->counters();
-    uint64_t logins = counters.logins;
-    fmt::print(stderr,
-               "{:6.0f} s  connected {}  idle {}  awake {}  logins/s {}  owed {}  failed {}  "
-               "lost {}  wrong {}\n",
-               double(now_us() - begun_us) / 1e6, counters.connected, counters.idle, fleet->awake(),
-               logins - logins_before, fleet->ledger().outstanding(), counters.failed,
-               counters.lost, counters.errors() + fleet->ledger().missing());
-    logins_before = logins;
-  }
-}
-
 void answer(const std::string& json) {
   fmt::print("{}\n", json);
   std::fflush(stdout);
@@ -70,14 +53,14 @@ io::Task<void> follow_control(io::Loop* loop, Driver* driver, Control* control,
 
 struct Run {
   io::Loop* loop;
-  Fleet* fleet;
+  Progress* progress;
   Driver* driver;
   const SleepOptions* options;
   std::vector<std::string> results;
 };
 
 io::Task<int> run_all(Run* run) {
-  if (!run->options->quiet) run->loop->root().spawn(show_progress(run->loop, run->fleet));
+  run->loop->root().spawn(run->progress->run());
   run->driver->connect_all();
   if (run->options->control_path.empty()) {
     for (std::string& line : script(*run->options)) {
@@ -94,13 +77,15 @@ io::Task<int> run_all(Run* run) {
   co_return run->driver->clean() ? 0 : 1;
 }
 
-bool write_json(const Run& run) {
-  std::string all;
-  for (const std::string& result : run.results) all += (all.empty() ? "" : ",\n  ") + result;
-  std::FILE* file = std::fopen(run.options->json_path.c_str(), "w");
-  if (file == nullptr) return false;
-  fmt::print(file, "{{\"results\":[\n  {}],\n \"status\":{}}}\n", all, run.driver->status_json());
-  return std::fclose(file) == 0;
+bool write_file(const std::string& path, const std::string& text) {
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  bool written = file != nullptr;
+  if (written) {
+    fmt::print(file, "{}", text);
+    written = std::fclose(file) == 0;
+  }
+  if (!written) fmt::print(stderr, "dormouse-load: cannot write {}\n", path);
+  return written;
 }
 
 }  // namespace
@@ -201,17 +186,24 @@ int sleep_command(const SleepOptions& options) {
   if (!fleet) return report(fleet.error());
   auto driver = Driver::create(**loop, **fleet, driver_settings(options));
   if (!driver) return report(driver.error());
+  Progress progress(**loop, **fleet, options.quiet);
   Run run{.loop = loop->get(),
-          .fleet = fleet->get(),
+          .progress = &progress,
           .driver = driver->get(),
           .options = &options,
           .results = {}};
   int code = (*loop)->run(run_all(&run));
-  if (!options.json_path.empty() && !write_json(run)) {
-    fmt::print(stderr, "dormouse-load: cannot write {}\n", options.json_path);
-    return 2;
-  }
-  return code;
+  return write_results(options, run.results, **driver, progress) ? code : 2;
+}
+
+bool write_results(const SleepOptions& options, const std::vector<std::string>& results,
+                   Driver& driver, const Progress& progress) {
+  std::string all;
+  for (const std::string& result : results) all += (all.empty() ? "" : ",\n  ") + result;
+  std::string json = fmt::format("{{\"results\":[\n  {}],\n \"status\":{},\n \"progress\":{}}}\n",
+                                 all, driver.status_json(), progress.json());
+  bool written = options.json_path.empty() || write_file(options.json_path, json);
+  return (options.plot_path.empty() || write_file(options.plot_path, progress.svg())) && written;
 }
 
 int storm_command(SleepOptions options) {

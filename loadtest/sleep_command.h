@@ -10,6 +10,7 @@
 #include "loadtest/connection_options.h"
 #include "loadtest/driver.h"
 #include "loadtest/fleet.h"
+#include "loadtest/progress.h"
 
 namespace dormouse::loadtest {
 
@@ -42,6 +43,7 @@ struct SleepOptions : ConnectionOptions {
   bool may_drop_awake = false;
   bool logout = false;
   std::string json_path;
+  std::string plot_path;
   std::string control_path;
   bool quiet = false;
 };
@@ -51,6 +53,10 @@ Result<FleetSettings> fleet_settings(const SleepOptions& options);
 DriverSettings driver_settings(const SleepOptions& options);
 // The commands that the options stand for when there is no control channel.
 std::vector<std::string> script(const SleepOptions& options);
+
+// Writes --json and --plot, where they were asked for; says what it could not write.
+bool write_results(const SleepOptions& options, const std::vector<std::string>& results,
+                   Driver& driver, const Progress& progress);
 
 // Answers the exit code: 0 all was right; 1 something was lost, missing, wrong or too late; 2 it
 // could not start.

@@ -1,0 +1,133 @@
+#include "loadtest/svg_plot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+namespace dormouse::loadtest {
+namespace {
+
+// Pixels: a picture that fits a page and a screen.
+constexpr double kWidth = 960;
+constexpr double kLeft = 80;
+constexpr double kRight = 20;
+constexpr double kTop = 50;
+constexpr double kPanelHeight = 220;
+constexpr double kPanelGap = 60;
+constexpr int kTicks = 5;
+
+std::string escaped(const std::string& text) {
+  std::string made;
+  for (char c : text) {
+    if (c == '&')
+      made += "&amp;";
+    else if (c == '<')
+      made += "&lt;";
+    else if (c == '>')
+      made += "&gt;";
+    else
+      made += c;
+  }
+  return made;
+}
+
+struct Scale {
+  double low = 0;
+  double high = 1;
+  bool logarithmic = false;
+
+  double place(double value) const {  // 0 to 1
+    if (!logarithmic) return (value - low) / (high - low);
+    return (std::log10(value) - std::log10(low)) / (std::log10(high) - std::log10(low));
+  }
+  double tick(int i) const {
+    double part = double(i) / kTicks;
+    if (!logarithmic) return low + part * (high - low);
+    return std::pow(10, std::log10(low) + part * (std::log10(high) - std::log10(low)));
+  }
+};
+
+bool shown(const PlotPanel& panel, double value) { return !panel.logarithmic || value > 0; }
+
+Scale scale_of(const PlotPanel& panel) {
+  Scale scale{.logarithmic = panel.logarithmic};
+  double least = INFINITY;
+  double most = 0;
+  for (const PlotLine& line : panel.lines) {
+    for (auto [seconds, value] : line.points) {
+      if (!shown(panel, value)) continue;
+      least = std::min(least, value);
+      most = std::max(most, value);
+    }
+  }
+  if (most == 0)
+    return panel.logarithmic ? Scale{.low = 1, .high = 10, .logarithmic = true} : scale;
+  if (!panel.logarithmic) {
+    scale.high = most * 1.05;
+    return scale;
+  }
+  scale.low = std::pow(10, std::floor(std::log10(least)));
+  scale.high = std::pow(10, std::ceil(std::log10(most) + 1e-9));
+  if (scale.high <= scale.low) scale.high = scale.low * 10;
+  return scale;
+}
+
+void draw_panel(const PlotPanel& panel, double top, double seconds, std::string& svg) {
+  auto out = std::back_inserter(svg);
+  double width = kWidth - kLeft - kRight;
+  Scale scale = scale_of(panel);
+  fmt::format_to(out, "<text x=\"{}\" y=\"{}\" font-weight=\"bold\">{}</text>\n", kLeft, top - 8,
+                 escaped(panel.title));
+  for (int i = 0; i <= kTicks; ++i) {
+    double value = scale.tick(i);
+    double y = top + kPanelHeight * (1 - scale.place(value));
+    double x = kLeft + width * i / kTicks;
+    fmt::format_to(out,
+                   "<path d=\"M{} {:.1f}H{}\" stroke=\"#ddd\"/>"
+                   "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n"
+                   "<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.4g} s</text>\n",
+                   kLeft, y, kWidth - kRight, kLeft - 6, y + 4, value, x, top + kPanelHeight + 16,
+                   seconds * i / kTicks);
+  }
+  double legend = kWidth - kRight;
+  for (const PlotLine& line : panel.lines) {
+    std::string path;
+    for (auto [at, value] : line.points) {
+      if (!shown(panel, value)) continue;
+      fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L',
+                     kLeft + width * at / seconds, top + kPanelHeight * (1 - scale.place(value)));
+    }
+    fmt::format_to(out, "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\"/>\n",
+                   path.empty() ? "M0 0" : path, line.color);
+    fmt::format_to(out, "<text x=\"{}\" y=\"{}\" fill=\"{}\" text-anchor=\"end\">{}</text>\n",
+                   legend, top - 8, line.color, escaped(line.name));
+    // About 7 pixels a letter in this font, and a gap.
+    legend -= 7.0 * double(line.name.size()) + 16;
+  }
+}
+
+}  // namespace
+
+std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels) {
+  double seconds = 1;
+  for (const PlotPanel& panel : panels) {
+    for (const PlotLine& line : panel.lines) {
+      if (!line.points.empty()) seconds = std::max(seconds, line.points.back().first);
+    }
+  }
+  double height = kTop + double(panels.size()) * (kPanelHeight + kPanelGap);
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
+      "{1}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" "
+      "fill=\"white\"/>\n<text x=\"{2}\" y=\"20\" font-size=\"15\">{3}</text>\n",
+      kWidth, height, kLeft, escaped(title));
+  for (size_t i = 0; i < panels.size(); ++i) {
+    draw_panel(panels[i], kTop + double(i) * (kPanelHeight + kPanelGap), seconds, svg);
+  }
+  return svg + "</svg>\n";
+}
+
+}  // namespace dormouse::loadtest
