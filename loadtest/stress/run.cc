@@ -187,6 +187,7 @@ io::Task<Result<void>> StressRun::turn(uint32_t index, int socket, WireStream* s
   client.hear(plain, now_us());
   count(client);
   if (client.finished() || !client.complaints().empty()) co_return Result<void>{};
+  if (!client.bye().empty()) co_return fail(ErrorKind::kClosed, client.bye());
   if (input == WireStream::Input::kClosed) {
     co_return fail(ErrorKind::kClosed, "TLS closed by the server");
   }
