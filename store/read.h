@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/result.h"
+#include "store/index.h"
 #include "store/state.h"
 #include "store/types.h"
 
