@@ -86,6 +86,8 @@ void Den::socket_received(uint32_t slot, int32_t result, std::span<std::byte> by
     return;
   }
   if (slab_.state(slot) != SlotState::kParked) return;
+  // Last words are on their way: the connection ends with them, whatever was said meanwhile.
+  if (outgoing_.contains(slot)) return;
   if (result == -EAGAIN) {
     fall_asleep(slot);
   } else if (result <= 0) {
@@ -208,11 +210,14 @@ void Den::socket_sent(uint32_t slot, int32_t result) {
 }
 
 // A line of ours to a connection without a Session. False: not said, since something is on its way
-// already (last words go behind it), or the keys do not allow it. A connection that is to be closed
-// is closed in any case.
+// already in either direction (last words go behind it), or the keys do not allow it. A connection
+// that is to be closed is closed in any case.
 bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
   auto out = outgoing_.find(slot);
   if (out != outgoing_.end() && (!then_close || out->second.then_close)) return false;
+  // What is being received may need a worker, whose session then has the socket to itself. Nobody
+  // waits for a line of ours that much.
+  if (table_->receiving(slot) && !then_close) return false;
   RecordView view = RecordView::trusted(slab_.block(slot));
   tls::Bytes wire;
   tls::Bytes deflated;
