@@ -505,6 +505,32 @@ TEST_F(DenTest, a_word_that_comes_as_a_refresh_begins_is_not_lost) {
   }
 }
 
+// An arrival and a command at one moment: the announcement and the woken session must not both
+// send.
+TEST_F(DenTest, an_arrival_as_the_client_speaks_is_announced_or_left_to_the_worker) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  uint32_t told = exists_;
+  for (int round = 0; round < 50 && !HasFailure(); ++round) {
+    client.say("DONE\r\na3 CHECK\r\n");
+    arrive(1, kLongAfterMs);
+    auto attach = attached();
+    auto begin = must_receive<wire::DenToWorker>(worker_).message.begin();
+    ASSERT_EQ(attach.purpose(), wire::DenToTracker::INPUT);
+    bool announced = begin.exists() == told + 1;
+    if (announced) client.hears("* " + std::to_string(told + 1) + " EXISTS\r\n");
+    bool done = begin.mode() == wire::WorkerToDen::Parked::SELECTED;
+    worker_hears(done ? "a3 CHECK\r\n" : "DONE\r\na3 CHECK\r\n");
+    worker_says(done ? "a3 OK\r\n" : "a2 OK Idle completed.\r\na3 OK\r\n");
+    client.hears("a2 OK Idle completed.\r\na3 OK\r\n");
+    told = ++exists_;
+    client.say("a2 IDLE\r\n");
+    worker_hears("a2 IDLE\r\n");
+    park_again(client, (done ? 10 : 16) + 9);
+  }
+}
+
 TEST_F(DenTest, a_den_whose_tracker_died_answers_small_talk_and_asks_the_next_one) {
   Client client = open_session();
   park(client, "state-1");

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
+
 #include "store/try.h"
 #include "store/types.h"
 
@@ -71,7 +74,19 @@ Result<> Database::open(const std::string& path) {
   return script(kPragmas);
 }
 
-Result<> Database::make_wal() { return script("PRAGMA journal_mode=WAL"); }
+// The change of mode wants the file to itself and answers BUSY at once where two processes make an
+// index at the same time: the busy timeout does not hold for it.
+Result<> Database::make_wal() {
+  constexpr int kTryMs = 10;
+  Result<> made = script("PRAGMA journal_mode=WAL");
+  for (int waited_ms = 0; !made && !damaged_ && made.error().kind == ErrorKind::kUnavailable &&
+                          waited_ms < kBusyTimeoutMs;
+       waited_ms += kTryMs) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(kTryMs));
+    made = script("PRAGMA journal_mode=WAL");
+  }
+  return made;
+}
 
 Result<> Database::sync_commits(bool on) {
   return script(on ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
