@@ -1,0 +1,184 @@
+// What dies, refuses or leaves around a sleeper: worker, tracker, den, client, server.
+
+#include "hibernate/test_den_town.h"
+
+namespace dormouse::hibernate {
+namespace {
+
+TEST_F(DenTest, a_den_whose_tracker_died_answers_small_talk_and_asks_the_next_one) {
+  Client client = open_session();
+  park(client, "state-1");
+  // The tracker dies with the question on its way: its link still takes messages for a moment.
+  client.say("DONE\r\na3 CHECK\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  tracker_.close();
+  Client other = [this] {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    io::Fd far(ends[1]);
+    wire::LoginToDen message;
+    message.mutable_handover()->set_grant(std::string(16, 'g'));
+    message.mutable_handover()->set_tag("b1");
+    message.mutable_handover()->set_remote_address("127.0.0.9");
+    must_send(login_, message, far.get());
+    return Client{io::Fd(ends[0])};
+  }();
+  EXPECT_TRUE(other.silent(100)) << "it waits for a tracker";
+  tracker_ = link(wire::TRACKER);
+  EXPECT_TRUE(must_receive<wire::DenToTracker>(tracker_).message.has_census());
+  bool resumed = false;
+  bool opened = false;
+  for (int i = 0; i < 2; ++i) {
+    auto asked = must_receive<wire::DenToTracker>(tracker_);
+    resumed |= asked.message.has_attach();
+    opened |= asked.message.has_open();
+  }
+  EXPECT_TRUE(resumed && opened);
+}
+
+TEST_F(DenTest, a_worker_that_dies_before_its_first_word_is_replaced_and_hears_it_all) {
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\na3 NOOP extra\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  EXPECT_EQ(attached().attempt(), 0u);
+  must_receive<wire::DenToWorker>(worker_);
+  worker_hears("a3 NOOP extra\r\n");
+  worker_.close();
+  EXPECT_EQ(attached().attempt(), 1u);
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().state(), "state-1");
+  worker_hears("a3 NOOP extra\r\n");
+  worker_says("a3 BAD\r\n");
+  client.hears("a3 BAD\r\n");
+  worker_.close();
+  client.hears("* BYE Internal error: the session's worker is gone\r\n");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(DenTest, a_refresh_that_no_worker_can_answer_is_put_off_and_small_talk_goes_on) {
+  Client client = open_session();
+  park(client, "state-1");
+  change();
+  for (uint32_t attempt = 0; attempt <= kAttemptsMax; ++attempt) {
+    EXPECT_EQ(attached().attempt(), attempt);
+    must_receive<wire::DenToWorker>(worker_);
+    worker_.close();
+  }
+  change();
+  pollfd wait{tracker_.fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&wait, 1, 300), 0) << "not tried again at once, by another change neither";
+  // A command does not wait for it.
+  client.say("DONE\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().purpose(),
+            wire::DenToWorker::INPUT);
+  worker_hears("DONE\r\n");
+}
+
+TEST_F(DenTest, a_killed_den_loses_no_sleeper_nor_what_it_says_meanwhile) {
+  Client client = open_session();
+  park(client, "state-1");
+  Client second = open_session();
+  second.say("a2 IDLE\r\n");
+  worker_hears("a2 IDLE\r\n");
+  offer();
+  EXPECT_TRUE(must_receive<wire::DenToWorker>(worker_).message.has_ready()) << "already watched";
+  send_park(9, "state-b");
+  EXPECT_TRUE(must_close(worker_));
+  kill_den();
+  second.say("DONE\r\n");
+  EXPECT_TRUE(client.silent());
+  start_den();
+  // The new one watches again, and looks at every sleeper, since a change may have been missed.
+  watch_subscribes();
+  second.hears("a2 OK Idle completed.\r\n");
+  auto attach = attached();
+  EXPECT_EQ(attach.purpose(), wire::DenToTracker::SWEEP);
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().state(), "state-1");
+  refresh("* 9 EXISTS\r\n", "state-2");
+  client.hears("* 9 EXISTS\r\n");
+  change();
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().state(), "state-2");
+  refresh("* 10 EXISTS\r\n", "state-3");
+  client.hears("* 10 EXISTS\r\n");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+}
+
+TEST_F(DenTest, a_den_killed_while_it_waits_for_a_worker_leaves_the_command_to_the_next) {
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\na3 CHECK\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  attached();
+  // The den learns that its answer is out; killed before, it would leave a record half sent.
+  ::usleep(100'000);
+  kill_den();
+  start_den();
+  watch_subscribes();
+  EXPECT_EQ(attached().purpose(), wire::DenToTracker::INPUT);
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().state(), "state-1");
+  worker_hears("a3 CHECK\r\n");
+  worker_says("a3 OK\r\n");
+  client.hears("a3 OK\r\n");
+}
+
+TEST_F(DenTest, sleepers_hear_from_the_server_now_and_then) {
+  kill_den();
+  keepalive_ms_ = 1000;
+  start_den();
+  Client client = open_session();
+  park(client, "state-1");
+  client.hears("* OK Still here\r\n* OK Still here\r\n");
+}
+
+TEST_F(DenTest, a_client_that_leaves_is_told_to_the_tracker) {
+  {
+    Client client = open_session();
+    park(client, "state-1");
+  }
+  auto said = must_receive<wire::DenToTracker>(tracker_);
+  EXPECT_EQ(said.message.closed().user(), "alice");
+  EXPECT_EQ(said.message.closed().session(), session_);
+}
+
+TEST_F(DenTest, a_refused_login_gets_a_tagged_no_and_a_bye) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  Client client{io::Fd(ends[0])};
+  {
+    io::Fd far(ends[1]);
+    wire::LoginToDen message;
+    message.mutable_handover()->set_grant(std::string(16, 'g'));
+    message.mutable_handover()->set_tag("a1");
+    must_send(login_, message, far.get());
+  }
+  auto asked = must_receive<wire::DenToTracker>(tracker_);
+  wire::TrackerToDen refused;
+  refused.mutable_refused()->set_request(asked.message.open().request());
+  refused.mutable_refused()->set_permanent(true);
+  refused.mutable_refused()->set_response_code("LIMIT");
+  refused.mutable_refused()->set_text("Too many sessions");
+  must_send(tracker_, refused);
+  client.hears("a1 NO [LIMIT] Too many sessions\r\n* BYE Too many sessions\r\n");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(DenTest, a_drain_says_bye_to_sleepers_and_ends_the_process) {
+  Client client = open_session();
+  park(client, "state-1");
+  wire::MasterToRole message;
+  message.mutable_drain()->set_grace_ms(5000);
+  message.mutable_drain()->set_text("Server is going down");
+  must_send(control_, message);
+  client.hears("* BYE Server is going down\r\n");
+  EXPECT_TRUE(client.closed());
+  int status = 0;
+  ASSERT_EQ(::waitpid(den_, &status, 0), den_);
+  den_ = -1;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace dormouse::hibernate
