@@ -76,6 +76,27 @@ TEST_F(DenTest, outside_idle_an_arrival_waits_for_a_command) {
   worker_hears("a3 NOOP\r\n");
 }
 
+TEST_F(DenTest, with_notify_a_sleeper_hears_of_changes_and_of_mail_outside_idle_too) {
+  exists_ = 5;
+  pushes_ = true;
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  change();
+  attached();
+  auto begin = must_receive<wire::DenToWorker>(worker_).message.begin();
+  EXPECT_EQ(begin.purpose(), wire::DenToWorker::REFRESH);
+  EXPECT_EQ(begin.mode(), wire::WorkerToDen::Parked::SELECTED);
+  refresh("* STATUS Lists (MESSAGES 1)\r\n", "state-2");
+  client.hears("* STATUS Lists (MESSAGES 1)\r\n");
+  ::usleep(50'000);
+  arrive(1, kLongAfterMs);
+  client.hears("* 6 EXISTS\r\n");
+  client.say("a3 NOOP\r\n");
+  client.hears("a3 OK NOOP completed.\r\n");
+}
+
 // A change and the client's word at one moment: whichever the den sees first, the word is answered.
 // An arrival and a command at one moment: the announcement and the woken session must not both
 // send.

@@ -64,7 +64,7 @@ void Den::fall_asleep(uint32_t slot) {
   RecordView view = RecordView::trusted(slab_.block(slot));
   set_due(slot);
   table_->arm(slot);
-  if (view.flag(kFlagChanged) && view.mode() == Parked::IDLE) refreshes_.add(slot, false);
+  if (view.flag(kFlagChanged) && view.pushed()) refreshes_.add(slot, false);
 }
 
 void Den::socket_readable(uint32_t slot) {
@@ -247,18 +247,21 @@ bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
 }
 
 // When the slot must be looked at: its keepalive, aligned for all connections of one client address
-// so that a device wakes its radio once; or, outside IDLE, its autologout (RFC 3501 5.4).
+// so that a device wakes its radio once; or, outside IDLE, its autologout (RFC 3501 5.4). One that
+// is owed changes but cannot be watched is looked at as often as it would be kept alive.
 void Den::set_due(uint32_t slot) {
   RecordView view = RecordView::trusted(slab_.block(slot));
   uint64_t now = loop().now_ms();
-  if (view.mode() == Parked::IDLE) {
+  bool idle = view.mode() == Parked::IDLE;
+  uint64_t due =
+      uint64_t(view.parked_at_s()) * 1000 + process_.settings().worker().idle_timeout_ms();
+  if (idle || (view.pushed() && !watched(slot))) {
     uint64_t interval = std::max(process_.settings().den().keepalive_ms(), 1000u);
     uint64_t phase = view.address().hash() % interval;
-    wheel_.set(slot, (now + interval - phase) / interval * interval + phase);
-  } else {
-    wheel_.set(
-        slot, uint64_t(view.parked_at_s()) * 1000 + process_.settings().worker().idle_timeout_ms());
+    uint64_t beat = (now + interval - phase) / interval * interval + phase;
+    due = idle ? beat : std::min(due, beat);
   }
+  wheel_.set(slot, due);
 }
 
 void Den::due(uint32_t slot) {
@@ -269,12 +272,12 @@ void Den::due(uint32_t slot) {
     ++counters_.keepalives;
     say_to_parked(slot, wire::kKeepalive, false);
     if (slab_.state(slot) != SlotState::kParked) return;
-    // A mailbox that cannot be watched is looked at instead.
-    if (!watched(slot)) refreshes_.add(slot, true);
   } else if (loop().now_ms() >= uint64_t(view.parked_at_s()) * 1000 + timeout_ms) {
     say_to_parked(slot, "* BYE Autologout: no command for too long\r\n", true);
     return;
   }
+  // A mailbox that cannot be watched is looked at instead.
+  if (view.pushed() && !watched(slot)) refreshes_.add(slot, true);
   set_due(slot);
 }
 
@@ -286,8 +289,8 @@ void Den::mailbox_changed(uint32_t slot) {
   if (slab_.state(slot) != SlotState::kParked) return;
   RecordView view = RecordView::trusted(slab_.block(slot));
   view.set_flag(kFlagChanged, true);
-  // Outside IDLE nothing may be pushed but what no command is needed for; it waits for one.
-  if (view.mode() == Parked::IDLE) refreshes_.add(slot, false);
+  // Outside IDLE, and without NOTIFY, nothing may be pushed: it waits for a command.
+  if (view.pushed()) refreshes_.add(slot, false);
 }
 
 // Messages came, and nothing else is known to have happened. Where nothing else is under way with
@@ -302,8 +305,7 @@ void Den::mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms) {
   // An arrival before the last look may have been counted there. Two seconds for one that has begun
   // and for clocks that are read once per turn.
   constexpr uint64_t kLookSeconds = 2;
-  bool counts = view.flag(kFlagAnnounces) && view.mode() == Parked::IDLE &&
-                !view.flag(kFlagChanged) &&
+  bool counts = view.flag(kFlagAnnounces) && view.pushed() && !view.flag(kFlagChanged) &&
                 after_ms >= (view.looked_at_s() + kLookSeconds) * 1000 &&
                 messages < UINT32_MAX - view.exists();
   if (!counts) return mailbox_changed(slot);
@@ -321,7 +323,7 @@ bool Den::may_refresh(uint32_t slot) const {
   // A receive under way is the sleeper's: a refresh would take its bytes and nobody answer them.
   return slab_.state(slot) == SlotState::kParked && !sessions_.contains(slot) &&
          !table_->receiving(slot) && !outgoing_.contains(slot) && !drowsy_.contains(slot) &&
-         RecordView::trusted(slab_.block(slot)).mode() == Parked::IDLE;
+         RecordView::trusted(slab_.block(slot)).pushed();
 }
 
 void Den::start_refreshes() {
@@ -354,7 +356,7 @@ void Den::start_refreshes() {
 void Den::look_again(uint32_t slot) {
   if (slab_.state(slot) != SlotState::kParked) return;
   RecordView view = RecordView::trusted(slab_.block(slot));
-  if (view.mode() == Parked::IDLE) {
+  if (view.pushed()) {
     refreshes_.add(slot, true);
   } else {
     view.set_flag(kFlagChanged, true);

@@ -29,6 +29,7 @@ std::string Den::view() {
   uint32_t by_mode[3] = {};
   uint64_t record_bytes_sum = 0;
   uint32_t compressed = 0;
+  uint32_t pushing = 0;
   uint64_t history_bytes_sum = 0;
   for (uint32_t slot = 0; slot < slab_.slots(); ++slot) {
     if (slab_.state(slot) != SlotState::kParked) continue;
@@ -36,6 +37,7 @@ std::string Den::view() {
     ++by_mode[size_t(view.mode()) % 3];
     record_bytes_sum += view.bytes();
     if (!view.compress().empty()) ++compressed;
+    if (view.flag(kFlagPushes)) ++pushing;
     history_bytes_sum += view.compress().size();
   }
   uint32_t parked = by_mode[0] + by_mode[1] + by_mode[2];
@@ -45,11 +47,11 @@ std::string Den::view() {
   const DenCounters& c = counters_;
   std::string text = fmt::format(
       "den[{}] slots={} free={} parked={} parked_idle={} parked_selected={} "
-      "parked_authenticated={} sessions={} sending={} drowsy={}\n",
+      "parked_authenticated={} parked_notify={} sessions={} sending={} drowsy={}\n",
       process_.index(), slab_.slots(), free_slots_.size(), parked,
       by_mode[wire::WorkerToDen::Parked::IDLE], by_mode[wire::WorkerToDen::Parked::SELECTED],
-      by_mode[wire::WorkerToDen::Parked::AUTHENTICATED], sessions_.size(), outgoing_.size(),
-      drowsy_.size());
+      by_mode[wire::WorkerToDen::Parked::AUTHENTICATED], pushing, sessions_.size(),
+      outgoing_.size(), drowsy_.size());
   text += fmt::format(
       "den[{}] handed_over={} closed={} parks={} crossed={} attaches={} refreshes={} announced={} "
       "refreshes_put_off={} sweeps={} workers_lost={} broken_records={} adopted={} "

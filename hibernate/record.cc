@@ -139,7 +139,7 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
   fixed.flags =
       uint8_t((parts.small_talk ? kFlagSmallTalk : 0) | (parts.selected ? kFlagSelected : 0) |
               (parts.changed ? kFlagChanged : 0) | (parts.sending ? kFlagSending : 0) |
-              (parts.announces ? kFlagAnnounces : 0));
+              (parts.announces ? kFlagAnnounces : 0) | (parts.pushes ? kFlagPushes : 0));
   fixed.tls_bytes = uint8_t(parts.tls.size());
   fixed.user_bytes = uint16_t(parts.user.size());
   fixed.address_bytes = parts.address.size;
@@ -274,6 +274,7 @@ RecordParts RecordView::parts() const {
   parts.looked_at_s = looked_at_s();
   parts.exists = exists();
   parts.announces = flag(kFlagAnnounces);
+  parts.pushes = flag(kFlagPushes);
   parts.mode = mode();
   parts.small_talk = flag(kFlagSmallTalk);
   parts.selected = flag(kFlagSelected);

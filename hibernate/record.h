@@ -57,6 +57,7 @@ struct RecordParts {
   // Messages the client has been told of; as the state says, plus what the den announced.
   uint32_t exists = 0;
   bool announces = false;  // the den may say EXISTS by itself (relay.proto, Parked.announces)
+  bool pushes = false;     // refreshed outside IDLE too (relay.proto, Parked.pushes)
   ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
   // The den may answer small talk, and the keys below are what it needs.
   bool small_talk = true;
@@ -84,6 +85,7 @@ inline constexpr uint8_t kFlagSending = 2;   // bytes of this session may be hal
 inline constexpr uint8_t kFlagChanged = 4;   // its mailbox changed since the state was made
 inline constexpr uint8_t kFlagSelected = 8;  // what DONE leads back to: SELECTED or AUTHENTICATED
 inline constexpr uint8_t kFlagAnnounces = 16;
+inline constexpr uint8_t kFlagPushes = 32;
 
 // Length of the record at the front of `bytes`; 0 when that cannot be one. Checks no checksum.
 size_t record_bytes(std::span<const std::byte> bytes);
@@ -107,6 +109,8 @@ class RecordView {
   uint8_t flags() const;
   void set_flag(uint8_t flag, bool on);
   bool flag(uint8_t flag_bit) const { return (flags() & flag_bit) != 0; }
+  // Changes are told without being asked for: in IDLE, and always with NOTIFY.
+  bool pushed() const { return mode() == wire::WorkerToDen::Parked::IDLE || flag(kFlagPushes); }
   uint32_t parked_at_s() const;
   void set_parked_at_s(uint32_t seconds);
   uint32_t looked_at_s() const;

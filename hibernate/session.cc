@@ -404,6 +404,7 @@ const char* Session::park_hindrance() const {
 // A worker has looked at the mailbox before it said this.
 void Session::looked(const Worker::Parked& parked) {
   parts_.announces = parked.announces();
+  parts_.pushes = parked.pushes();
   parts_.exists = parked.exists();
   parts_.looked_at_s = uint32_t(den_.loop().now_ms() / 1000);
 }

@@ -247,6 +247,7 @@ class DenTest : public testing::Test {
     parked->set_small_talk(true);
     parked->set_announces(exists_ > 0);
     parked->set_exists(exists_);
+    parked->set_pushes(pushes_);
   }
   // The whole four-step handshake, of a client in IDLE with tag a2.
   void park(Client& client, const std::string& state) {
@@ -304,6 +305,7 @@ class DenTest : public testing::Test {
   pid_t den_ = -1;
   uint32_t keepalive_ms_ = 900'000;
   uint32_t exists_ = 0;  // what the worker says with a Park; 0: the den may announce nothing
+  bool pushes_ = false;  // it has NOTIFY
   uint32_t offers_ = 0;
   uint32_t watch_id_ = 0;
   uint64_t session_ = 0;

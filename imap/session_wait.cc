@@ -7,6 +7,7 @@
 #include "imap/session.h"
 #include "imap/try.h"
 #include "role/log.h"
+#include "wire/validate.h"
 
 namespace dormouse::imap {
 namespace {
@@ -22,8 +23,6 @@ constexpr uint64_t kIdleTimeoutMs = 1'800'000;  // RFC 3501 5.4
 constexpr uint64_t kShutdownParkMs = 1'000;
 // Each refusal of the den's doubles the quiet time, up to 64 fold: a minute in IDLE.
 constexpr uint32_t kRefusalDoublingsMax = 6;
-// relay.proto bounds an Offer.
-constexpr size_t kDirectoriesMax = 64;
 
 }  // namespace
 
@@ -145,7 +144,8 @@ Result<std::vector<wire::Directory>> Session::directories() {
   if (!selected_) return places;
   auto watched = selected_->mailbox.watched_directories();
   if (!watched) return std::unexpected(watched.error());
-  if (watched->size() > kDirectoriesMax) return fail(ErrorKind::kLimit, "too many directories");
+  if (watched->size() > wire::kMaxDirectories)
+    return fail(ErrorKind::kLimit, "too many directories");
   for (const auto& directory : *watched) {
     wire::Directory& place = places.emplace_back();
     place.set_handle(directory.key);

@@ -22,7 +22,9 @@ inline constexpr size_t kMaxAddressBytes = 64;
 inline constexpr size_t kMaxPathBytes = 4096;  // PATH_MAX
 inline constexpr size_t kMaxTextBytes = 1000;  // one response line with its tag and code
 inline constexpr int kMaxCensusEntries = 500;
-inline constexpr int kMaxDirectories = 64;              // relay.proto, Offer
+// relay.proto, Offer: two for each of 127 mailboxes, and the folder that holds them (NOTIFY). As
+// handles they are 5 KiB of a record; as paths of ordinary length the Offer stays below 40 KiB.
+inline constexpr int kMaxDirectories = 255;
 inline constexpr size_t kMaxHandleBytes = 8 + 4 + 128;  // fsid, type, MAX_HANDLE_SZ
 inline constexpr int kMaxChangedWatches = 1000;
 
