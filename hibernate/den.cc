@@ -77,6 +77,18 @@ void Den::mark_sending(uint32_t slot, bool sending) {
   if (!block.empty()) RecordView::trusted(block).set_flag(kFlagSending, sending);
 }
 
+void Den::hold(uint32_t slot) {
+  auto block = slab_.block(slot);
+  if (!block.empty()) RecordView::trusted(block).set_flag(kFlagHeld, true);
+}
+
+void Den::send_recorded(uint32_t slot, std::span<const std::byte> bytes) {
+  auto block = slab_.block(slot);
+  if (block.empty()) return table_->send(slot, bytes);
+  RecordView::trusted(block).set_sending_bytes(bytes.size());
+  table_->send_now(slot, bytes);
+}
+
 void Den::awoken(uint32_t slot) {
   if (slab_.state(slot) == SlotState::kParked) --parked_;
   slab_.set_state(slot, SlotState::kAwake);

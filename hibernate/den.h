@@ -37,18 +37,20 @@ struct DenCounters {
   uint64_t crossed = 0;    // a client's bytes crossed the park handshake
   uint64_t attaches = 0;   // woken by the client
   uint64_t refreshes = 0;  // answered
-  uint64_t announced = 0;  // arrivals told to a sleeper, with no worker
+  uint64_t announced = 0;  // EXISTS told to a sleeper, with no worker
   uint64_t refreshes_put_off = 0;
   uint64_t sweeps = 0;
   uint64_t talk_done = 0;  // answered here, with no worker
   uint64_t talk_idle = 0;
   uint64_t talk_noop = 0;
+  uint64_t talk_check = 0;
   uint64_t talk_logout = 0;
   uint64_t keepalives = 0;
   uint64_t workers_lost = 0;  // under a session
   uint64_t broken_records = 0;
-  uint64_t adopted = 0;      // sleepers taken over from a former den
-  uint64_t not_adopted = 0;  // connections that a former den left awake or half sent
+  uint64_t adopted = 0;        // sleepers taken over from a former den
+  uint64_t settled_sends = 0;  // and of them those whose answer it had sent as it died
+  uint64_t not_adopted = 0;    // connections that a former den left awake or half sent
 };
 
 class Den final : public role::Role, public io::SocketEvents {
@@ -87,8 +89,13 @@ class Den final : public role::Role, public io::SocketEvents {
   bool watched(uint32_t slot) const;
   // Makes `parts` the slot's record. False: a part is over its bound, or the slab is full.
   bool publish(uint32_t slot, const RecordParts& parts);
-  // Between these two a den that dies leaves a record that cannot be continued.
+  // Between these two only the ring's completion tells the next den whether the record is exact.
   void mark_sending(uint32_t slot, bool sending);
+  // From here on only this den can go on with the record, until another one is published.
+  void hold(uint32_t slot);
+  // Sends what makes the record exact, all that is still to be sent; in one call where the slot has
+  // a record, so that a den that dies leaves the completion in the ring.
+  void send_recorded(uint32_t slot, std::span<const std::byte> bytes);
   void awoken(uint32_t slot);  // a worker has the session: the record goes
   void finish(uint32_t slot, SessionEnd end);
 
@@ -121,10 +128,13 @@ class Den final : public role::Role, public io::SocketEvents {
   // den_sleep.cc
   void adopt();
   void adopt_slot(uint32_t slot);
+  bool may_go_on(uint32_t slot, RecordView view);
   void fall_asleep(uint32_t slot);
   void process_input(uint32_t slot, std::span<std::byte> bytes);
   void transmit(uint32_t slot, tls::Bytes bytes, bool then_close);
   bool say_to_parked(uint32_t slot, std::string_view text, bool then_close);
+  bool say_and_record(uint32_t slot, std::string_view text, bool then_close);
+  void announce(uint32_t slot);
   void set_due(uint32_t slot);
   void due(uint32_t slot);
   void mailbox_changed(uint32_t slot);

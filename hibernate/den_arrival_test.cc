@@ -62,14 +62,81 @@ TEST_F(DenTest, mail_that_a_worker_may_have_counted_already_is_left_to_a_worker)
   client.hears("* 7 EXISTS\r\n");
 }
 
-TEST_F(DenTest, outside_idle_an_arrival_waits_for_a_command) {
+TEST_F(DenTest, outside_idle_an_arrival_is_told_with_the_next_answer_and_no_worker) {
   exists_ = 5;
   Client client = open_session();
   park(client, "state-1");
   client.say("DONE\r\n");
   client.hears("a2 OK Idle completed.\r\n");
   arrive(1, kLongAfterMs);
+  arrive(2, kLongAfterMs);
   EXPECT_TRUE(client.silent());
+  client.say("a3 NOOP\r\n");
+  client.hears("* 8 EXISTS\r\na3 OK NOOP completed.\r\n");
+  client.say("a4 NOOP\r\n");
+  client.hears("a4 OK NOOP completed.\r\n");
+  arrive(1, kLongAfterMs);
+  ::usleep(20'000);
+  client.say("a5 CHECK\r\n");
+  client.hears("* 9 EXISTS\r\na5 OK Check completed.\r\n");
+  arrive(1, kLongAfterMs);
+  ::usleep(20'000);
+  client.say("a6 IDLE\r\n");
+  client.hears("+ idling\r\n* 10 EXISTS\r\n");
+  arrive(1, kLongAfterMs);
+  client.hears("* 11 EXISTS\r\n");
+  // What was not told yet is a worker's to find: it hears what was.
+  client.say("DONE\r\n");
+  client.hears("a6 OK Idle completed.\r\n");
+  arrive(1, kLongAfterMs);
+  ::usleep(20'000);
+  client.say("a7 FETCH 11 ALL\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 11u);
+  worker_hears("a7 FETCH 11 ALL\r\n");
+}
+
+TEST_F(DenTest, outside_idle_what_is_more_than_an_arrival_waits_for_a_worker) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  arrive(1, kLongAfterMs);
+  change();
+  ::usleep(20'000);
+  client.say("a3 NOOP\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 5u);
+  worker_hears("a3 NOOP\r\n");
+}
+
+TEST_F(DenTest, outside_idle_more_mail_than_the_record_counts_waits_for_a_worker) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  arrive(kPendingMax, kLongAfterMs);
+  arrive(1, kLongAfterMs);
+  ::usleep(20'000);
+  client.say("a3 NOOP\r\n");
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 5u);
+  worker_hears("a3 NOOP\r\n");
+}
+
+TEST_F(DenTest, pending_mail_is_found_by_the_worker_after_a_den_died) {
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  arrive(1, kLongAfterMs);
+  ::usleep(50'000);
+  kill_den();
+  start_den();
+  watch_subscribes();
   client.say("a3 NOOP\r\n");
   attached();
   EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 5u);
@@ -106,7 +173,7 @@ TEST_F(DenTest, an_arrival_as_the_client_speaks_is_announced_or_left_to_the_work
   park(client, "state-1");
   uint32_t told = exists_;
   for (int round = 0; round < 50 && !HasFailure(); ++round) {
-    client.say("DONE\r\na3 CHECK\r\n");
+    client.say("DONE\r\na3 UNSELECT\r\n");
     arrive(1, kLongAfterMs);
     auto attach = attached();
     auto begin = must_receive<wire::DenToWorker>(worker_).message.begin();
@@ -114,13 +181,13 @@ TEST_F(DenTest, an_arrival_as_the_client_speaks_is_announced_or_left_to_the_work
     bool announced = begin.exists() == told + 1;
     if (announced) client.hears("* " + std::to_string(told + 1) + " EXISTS\r\n");
     bool done = begin.mode() == wire::WorkerToDen::Parked::SELECTED;
-    worker_hears(done ? "a3 CHECK\r\n" : "DONE\r\na3 CHECK\r\n");
+    worker_hears(done ? "a3 UNSELECT\r\n" : "DONE\r\na3 UNSELECT\r\n");
     worker_says(done ? "a3 OK\r\n" : "a2 OK Idle completed.\r\na3 OK\r\n");
     client.hears("a2 OK Idle completed.\r\na3 OK\r\n");
     told = ++exists_;
     client.say("a2 IDLE\r\n");
     worker_hears("a2 IDLE\r\n");
-    park_again(client, (done ? 10 : 16) + 9);
+    park_again(client, (done ? 13 : 19) + 9);
   }
 }
 

@@ -21,6 +21,12 @@ class DeflatedClient {
     first_ = false;
     plain_.say({reinterpret_cast<const char*>(wire.data()), wire.size()});
   }
+  // A part of what it has to say, from the middle of a deflate block.
+  void say_half(std::string_view text) {
+    compress::Bytes wire;
+    ASSERT_TRUE(deflate_.put(text, wire));
+    plain_.say({reinterpret_cast<const char*>(wire.data()), wire.size() / 2});
+  }
   void hears(std::string_view text) {
     std::string got;
     while (got.size() < text.size()) {
@@ -113,6 +119,25 @@ TEST_F(CompressTest, a_compressed_sleeper_survives_its_den) {
   refresh("", "state-2");
   client.say("DONE\r\n");
   client.hears("a2 OK Idle completed.\r\n");
+}
+
+TEST_F(CompressTest, half_a_deflate_block_dies_with_its_den_and_is_not_misread) {
+  Client plain = open_session();
+  start_compress(plain);
+  DeflatedClient client(plain);
+  park_deflated(client);
+  // Above what a frozen stream keeps behind a block's boundary, and nothing that packs well.
+  std::string words;
+  uint32_t random = 1;
+  for (unsigned i = 0; i < 8 * compress::kTailBytesMax; ++i) {
+    random = random * 1664525 + 1013904223;
+    words += char('A' + (random >> 16) % 57);
+  }
+  client.say_half(words);
+  ::usleep(100'000);
+  kill_den();
+  start_den();
+  EXPECT_TRUE(plain.closed());
 }
 
 TEST_F(CompressTest, who_speaks_before_the_answer_to_compress_is_told_to_go) {

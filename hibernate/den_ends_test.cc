@@ -9,7 +9,7 @@ TEST_F(DenTest, a_den_whose_tracker_died_answers_small_talk_and_asks_the_next_on
   Client client = open_session();
   park(client, "state-1");
   // The tracker dies with the question on its way: its link still takes messages for a moment.
-  client.say("DONE\r\na3 CHECK\r\n");
+  client.say("DONE\r\na3 UNSELECT\r\n");
   client.hears("a2 OK Idle completed.\r\n");
   tracker_.close();
   Client other = [this] {
@@ -109,7 +109,7 @@ TEST_F(DenTest, a_killed_den_loses_no_sleeper_nor_what_it_says_meanwhile) {
 TEST_F(DenTest, a_den_killed_while_it_waits_for_a_worker_leaves_the_command_to_the_next) {
   Client client = open_session();
   park(client, "state-1");
-  client.say("DONE\r\na3 CHECK\r\n");
+  client.say("DONE\r\na3 UNSELECT\r\n");
   client.hears("a2 OK Idle completed.\r\n");
   attached();
   // The den learns that its answer is out; killed before, it would leave a record half sent.
@@ -119,9 +119,112 @@ TEST_F(DenTest, a_den_killed_while_it_waits_for_a_worker_leaves_the_command_to_t
   watch_subscribes();
   EXPECT_EQ(attached().purpose(), wire::DenToTracker::INPUT);
   EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().state(), "state-1");
-  worker_hears("a3 CHECK\r\n");
+  worker_hears("a3 UNSELECT\r\n");
   worker_says("a3 OK\r\n");
   client.hears("a3 OK\r\n");
+}
+
+TEST_F(DenTest, a_den_killed_while_it_waits_for_a_worker_leaves_also_what_came_since) {
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\na3 UNSELECT\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  attached();
+  must_receive<wire::DenToWorker>(worker_);
+  worker_hears("a3 UNSELECT\r\n");
+  client.say("a4 NOOP\r\n");
+  worker_hears("a4 NOOP\r\n");
+  kill_den();
+  client.say("a5 NOOP\r\n");
+  start_den();
+  watch_subscribes();
+  attached();
+  must_receive<wire::DenToWorker>(worker_);
+  worker_hears("a3 UNSELECT\r\na4 NOOP\r\na5 NOOP\r\n");
+}
+
+// Killed between the sending of an answer and the news that it is out.
+class KilledAsItSends : public DenTest {
+ protected:
+  void SetUp() override {
+    DenTest::SetUp();
+    exists_ = 5;
+  }
+  // The next den has the sleeper, with what it was told last.
+  void next_den_goes_on(Client& client, uint32_t told) {
+    start_den();
+    watch_subscribes();
+    attached();
+    EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), told);
+    exists_ = told;
+    refresh("", "state-2");
+    EXPECT_TRUE(client.silent()) << "nothing is said twice";
+    client.say("DONE\r\n");
+    client.hears("a2 OK Idle completed.\r\n");
+  }
+};
+
+TEST_F(KilledAsItSends, an_announcement_is_known_to_be_out) {
+  Client client = open_session();
+  park(client, "state-1");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  arrive(1, kLongAfterMs);
+  kill_den_as_it_sends(client);
+  client.hears("* 6 EXISTS\r\n");
+  next_den_goes_on(client, 6);
+}
+
+TEST_F(KilledAsItSends, small_talk_is_known_to_be_answered) {
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  client.say("a2 IDLE\r\n");
+  kill_den_as_it_sends(client);
+  client.hears("+ idling\r\n");
+  next_den_goes_on(client, 5);
+}
+
+TEST_F(KilledAsItSends, an_answer_before_a_command_is_known_to_be_out_and_the_command_is_kept) {
+  Client client = open_session();
+  park(client, "state-1");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  client.say("DONE\r\na3 UNSELECT\r\n");
+  kill_den_as_it_sends(client);
+  client.hears("a2 OK Idle completed.\r\n");
+  tracker_.close();
+  start_den();
+  watch_subscribes();
+  attached();
+  must_receive<wire::DenToWorker>(worker_);
+  worker_hears("a3 UNSELECT\r\n");
+  EXPECT_TRUE(client.silent());
+}
+
+TEST_F(KilledAsItSends, a_refresh_is_known_to_be_told) {
+  Client client = open_session();
+  park(client, "state-1");
+  change();
+  attached();
+  must_receive<wire::DenToWorker>(worker_);
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  exists_ = 6;
+  refresh("* 6 EXISTS\r\n", "state-2");
+  kill_den_as_it_sends(client);
+  client.hears("* 6 EXISTS\r\n");
+  next_den_goes_on(client, 6);
+}
+
+TEST_F(KilledAsItSends, a_connection_whose_last_words_are_out_is_closed) {
+  Client client = open_session();
+  park(client, "state-1");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  client.say("DONE\r\na3 LOGOUT\r\n");
+  kill_den_as_it_sends(client);
+  client.hears("a2 OK Idle completed.\r\n* BYE Logging out\r\na3 OK Logout completed.\r\n");
+  start_den();
+  EXPECT_TRUE(client.closed());
 }
 
 TEST_F(DenTest, sleepers_hear_from_the_server_now_and_then) {

@@ -24,13 +24,26 @@ void Den::adopt() {
                                      {"incarnation", slab_.incarnation()}});
     sweep_all();
   }
+  table_->forget_former();
+}
+
+// Whether the record is where the client is. What was being sent as the former den died is out when
+// the ring still has its completion; without one it may be out or not.
+bool Den::may_go_on(uint32_t slot, RecordView view) {
+  if (view.flag(kFlagHeld)) return false;
+  if (!view.flag(kFlagSending)) return true;
+  auto sent = table_->former_send(slot);
+  if (!sent || *sent <= 0 || *sent != view.sending_bytes()) return false;
+  view.set_flag(kFlagSending, false);
+  ++counters_.settled_sends;
+  return true;
 }
 
 void Den::adopt_slot(uint32_t slot) {
   SlotState state = slab_.state(slot);
   if (state == SlotState::kParked) {
     auto view = RecordView::attach(slab_.block(slot));
-    if (view && !view->flag(kFlagSending)) {
+    if (view && may_go_on(slot, *view)) {
       ++parked_;
       ++counters_.adopted;
       if (view->input().empty()) {
@@ -64,7 +77,12 @@ void Den::fall_asleep(uint32_t slot) {
   RecordView view = RecordView::trusted(slab_.block(slot));
   set_due(slot);
   table_->arm(slot);
-  if (view.flag(kFlagChanged) && view.pushed()) refreshes_.add(slot, false);
+  if (!view.pushed()) return;
+  if (view.flag(kFlagChanged)) {
+    refreshes_.add(slot, false);
+  } else if (view.pending() > 0) {
+    announce(slot);
+  }
 }
 
 void Den::socket_readable(uint32_t slot) {
@@ -116,11 +134,18 @@ void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
     ++counters_.broken_records;
     return transmit(slot, std::move(wire), true);
   }
-  bool changed = view.flag(kFlagChanged) || !view.flag(kFlagSmallTalk);
-  SmallTalk talked = talk(input, view.mode(), view.idle_tag(), view.flag(kFlagSelected), changed);
+  Sleeper sleeper{.mode = view.mode(),
+                  .idle_tag = view.idle_tag(),
+                  .selected = view.flag(kFlagSelected),
+                  .changed = view.flag(kFlagChanged) || !view.flag(kFlagSmallTalk),
+                  .exists = view.exists(),
+                  .pending = view.pending()};
+  SmallTalk talked = talk(input, sleeper);
   counters_.talk_done += talked.done;
   counters_.talk_idle += talked.idle;
   counters_.talk_noop += talked.noop;
+  counters_.talk_check += talked.check;
+  if (talked.told) ++counters_.announced;
   if (!stream->put(talked.output, wire)) return release_parked(slot);
   input.erase(0, talked.consumed_bytes);
   bool over =
@@ -136,17 +161,23 @@ void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
   parts.mode = talked.mode;
   parts.idle_tag = std::move(talked.idle_tag);
   parts.tls = stream->freeze();
-  if (stream->at_boundary()) {
+  if (talked.told) {
+    parts.exists += parts.pending;
+    parts.pending = 0;
+  }
+  // What was received is in the record before anything is answered, so that a den that dies now
+  // leaves it to the next one. More than the bound, or half a record, only a live den can hold.
+  bool whole = stream->at_boundary() && input.size() <= kInputBytesMax;
+  bool attach = talked.verdict == SmallTalk::Verdict::kAttach || stream->more();
+  parts.input = whole ? input : std::string();
+  parts.held = !whole;
+  parts.sending = !wire.empty();
+  if (whole) {
     auto history = stream->freeze_history();
     if (!history) return release_parked(slot);
     parts.compress = std::move(*history);
   }
-  // What was received is in the record before anything is answered, so that a den that dies now
-  // leaves it to the next one. More than the bound, or half a record, only a live den can hold.
-  bool attach = talked.verdict == SmallTalk::Verdict::kAttach || stream->more();
-  parts.sending = !wire.empty();
-  if (stream->at_boundary() && input.size() <= kInputBytesMax) parts.input = input;
-  if (stream->at_boundary() && !publish(slot, parts)) return release_parked(slot);
+  if (!publish(slot, parts)) return release_parked(slot);
   parts.input.clear();
   if (attach) {
     wheel_.clear(slot);
@@ -169,6 +200,7 @@ void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
     return;
   }
   mark_sending(slot, true);
+  if (then_close) hold(slot);
   auto& out = outgoing_[slot];
   if (out.bytes) {
     tls::append(out.next, bytes);
@@ -177,7 +209,7 @@ void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
   }
   out.bytes = std::make_shared<tls::Bytes>(std::move(bytes));
   out.then_close = then_close;
-  table_->send(slot, *out.bytes);
+  send_recorded(slot, *out.bytes);
 }
 
 void Den::socket_sent(uint32_t slot, int32_t result) {
@@ -190,13 +222,13 @@ void Den::socket_sent(uint32_t slot, int32_t result) {
   if (result <= 0) return release_parked(slot);
   out->second.sent_bytes += size_t(result);
   if (out->second.sent_bytes < out->second.bytes->size()) {
-    table_->send(slot, std::span(*out->second.bytes).subspan(out->second.sent_bytes));
+    send_recorded(slot, std::span(*out->second.bytes).subspan(out->second.sent_bytes));
     return;
   }
   if (!out->second.next.empty()) {
     out->second.bytes = std::make_shared<tls::Bytes>(std::exchange(out->second.next, {}));
     out->second.sent_bytes = 0;
-    table_->send(slot, *out->second.bytes);
+    send_recorded(slot, *out->second.bytes);
     return;
   }
   bool close = out->second.then_close;
@@ -218,6 +250,16 @@ bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
   // What is being received may need a worker, whose session then has the socket to itself. Nobody
   // waits for a line of ours that much.
   if (table_->receiving(slot) && !then_close) return false;
+  // Before the keys' counter is advanced: a den that dies in between has sent nothing.
+  mark_sending(slot, true);
+  if (say_and_record(slot, text, then_close)) return true;
+  if (slab_.state(slot) == SlotState::kParked && !outgoing_.contains(slot)) {
+    mark_sending(slot, false);
+  }
+  return false;
+}
+
+bool Den::say_and_record(uint32_t slot, std::string_view text, bool then_close) {
   RecordView view = RecordView::trusted(slab_.block(slot));
   tls::Bytes wire;
   tls::Bytes deflated;
@@ -293,30 +335,49 @@ void Den::mailbox_changed(uint32_t slot) {
   if (view.pushed()) refreshes_.add(slot, false);
 }
 
-// Messages came, and nothing else is known to have happened. Where nothing else is under way with
-// the sleeper either, that is all a refresh would find out, so the client is told at once. What its
-// messages are, a worker sees when the client asks; it knows from Begin.exists how many were told.
+// Messages came, and nothing else is known to have happened. Where nothing else waits either, that
+// is all a refresh would find out, so the client is told: at once in IDLE or with NOTIFY, else with
+// the answer to what it says next. What its messages are, a worker sees when the client asks; it
+// knows from Begin.exists how many were told, and finds the others by itself.
 void Den::mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms) {
   if (slab_.state(slot) != SlotState::kParked || sessions_.contains(slot) ||
-      refreshes_.queued(slot) || outgoing_.contains(slot) || drowsy_.contains(slot)) {
+      refreshes_.queued(slot)) {
     return mailbox_changed(slot);
   }
   RecordView view = RecordView::trusted(slab_.block(slot));
   // An arrival before the last look may have been counted there. Two seconds for one that has begun
   // and for clocks that are read once per turn.
   constexpr uint64_t kLookSeconds = 2;
-  bool counts = view.flag(kFlagAnnounces) && view.pushed() && !view.flag(kFlagChanged) &&
+  bool counts = view.flag(kFlagAnnounces) && !view.flag(kFlagChanged) &&
                 after_ms >= (view.looked_at_s() + kLookSeconds) * 1000 &&
-                messages < UINT32_MAX - view.exists();
+                messages <= kPendingMax - view.pending() &&
+                view.exists() < UINT32_MAX - kPendingMax;
   if (!counts) return mailbox_changed(slot);
-  uint32_t exists = view.exists() + messages;
-  if (!say_to_parked(slot, fmt::format("* {} EXISTS\r\n", exists), false)) {
-    return mailbox_changed(slot);
-  }
-  // The record is marked as half sent until the bytes are out, so a den that dies in between leaves
-  // no sleeper that was told something else than its record says.
+  view.set_pending(view.pending() + messages);
+  // While something is on its way the announcement waits for it (fall_asleep, talk).
+  bool free = !outgoing_.contains(slot) && !table_->receiving(slot);
+  if (view.pushed() && free) announce(slot);
+}
+
+// To a sleeper that is told unasked, with messages pending.
+void Den::announce(uint32_t slot) {
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  uint32_t pending = view.pending();
+  uint32_t exists = view.exists() + pending;
+  // Marked before the record says what is told, so that no den that dies in between leaves a
+  // sleeper that was told something else.
+  mark_sending(slot, true);
   view.set_exists(exists);
-  ++counters_.announced;
+  view.set_pending(0);
+  if (say_to_parked(slot, fmt::format("* {} EXISTS\r\n", exists), false)) {
+    ++counters_.announced;
+    return;
+  }
+  if (slab_.state(slot) != SlotState::kParked) return;
+  view.set_exists(exists - pending);
+  view.set_pending(pending);
+  if (!outgoing_.contains(slot)) mark_sending(slot, false);
+  mailbox_changed(slot);
 }
 
 bool Den::may_refresh(uint32_t slot) const {

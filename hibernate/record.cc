@@ -24,7 +24,7 @@ struct Fixed {
   uint8_t mode;
   uint8_t flags;
   uint8_t tls_bytes;
-  uint8_t reserved;
+  uint8_t pending;
   uint8_t tag_bytes;
   uint8_t address_bytes;
   uint16_t state_bytes;
@@ -33,6 +33,7 @@ struct Fixed {
   uint16_t port;
   uint16_t user_bytes;
   uint16_t compress_bytes;
+  uint16_t sending_bytes;
 };
 static_assert(sizeof(Fixed) == 64, "docs/parked-record.md says so");
 
@@ -58,6 +59,8 @@ uint32_t checksum_of(std::span<const std::byte> record) {
   fixed.flags = 0;
   fixed.parked_at_s = 0;
   fixed.exists = 0;
+  fixed.pending = 0;
+  fixed.sending_bytes = 0;
   uint32_t hash = fnv(2166136261u, std::as_bytes(std::span(&fixed, 1)));
   auto rest = record.subspan(sizeof fixed);
   if (fixed.tls_bytes >= tls::kMaterialOffset) {
@@ -135,11 +138,13 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
   fixed.parked_at_s = parts.parked_at_s;
   fixed.looked_at_s = parts.looked_at_s;
   fixed.exists = parts.exists;
+  fixed.pending = parts.pending;
   fixed.mode = uint8_t(parts.mode);
   fixed.flags =
       uint8_t((parts.small_talk ? kFlagSmallTalk : 0) | (parts.selected ? kFlagSelected : 0) |
               (parts.changed ? kFlagChanged : 0) | (parts.sending ? kFlagSending : 0) |
-              (parts.announces ? kFlagAnnounces : 0) | (parts.pushes ? kFlagPushes : 0));
+              (parts.announces ? kFlagAnnounces : 0) | (parts.pushes ? kFlagPushes : 0) |
+              (parts.held ? kFlagHeld : 0));
   fixed.tls_bytes = uint8_t(parts.tls.size());
   fixed.user_bytes = uint16_t(parts.user.size());
   fixed.address_bytes = parts.address.size;
@@ -235,6 +240,16 @@ uint32_t RecordView::exists() const { return load(block_).exists; }
 void RecordView::set_exists(uint32_t messages) {
   std::memcpy(block_.data() + offsetof(Fixed, exists), &messages, sizeof messages);
 }
+uint32_t RecordView::pending() const { return load(block_).pending; }
+void RecordView::set_pending(uint32_t messages) {
+  DORMOUSE_CHECK(messages <= kPendingMax, "more is left to a worker");
+  block_[offsetof(Fixed, pending)] = std::byte(uint8_t(messages));
+}
+uint16_t RecordView::sending_bytes() const { return load(block_).sending_bytes; }
+void RecordView::set_sending_bytes(size_t bytes) {
+  auto told = uint16_t(bytes <= UINT16_MAX ? bytes : 0);
+  std::memcpy(block_.data() + offsetof(Fixed, sending_bytes), &told, sizeof told);
+}
 std::span<std::byte> RecordView::tls() const {
   return block_.subspan(sizeof(Fixed), load(block_).tls_bytes);
 }
@@ -273,6 +288,7 @@ RecordParts RecordView::parts() const {
   parts.parked_at_s = parked_at_s();
   parts.looked_at_s = looked_at_s();
   parts.exists = exists();
+  parts.pending = uint8_t(pending());
   parts.announces = flag(kFlagAnnounces);
   parts.pushes = flag(kFlagPushes);
   parts.mode = mode();
@@ -280,6 +296,7 @@ RecordParts RecordView::parts() const {
   parts.selected = flag(kFlagSelected);
   parts.changed = flag(kFlagChanged);
   parts.sending = flag(kFlagSending);
+  parts.held = flag(kFlagHeld);
   auto keys = tls();
   parts.tls.assign(keys.begin(), keys.end());
   parts.user = user();

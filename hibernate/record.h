@@ -3,8 +3,9 @@
 //
 //   record   = length[4] checksum[4] fixed tls user address tag state directories input compress
 //   fixed    = session[8] cookie[16] parked_at_s[4] looked_at_s[4] exists[4] mode[1] flags[1]
-//              tls_bytes[1] reserved[1] tag_bytes[1] address_bytes[1] state_bytes[2]
+//              tls_bytes[1] pending[1] tag_bytes[1] address_bytes[1] state_bytes[2]
 //              directory_bytes[2] input_bytes[2] port[2] user_bytes[2] compress_bytes[2]
+//              sending_bytes[2]
 //   mode     = wire::WorkerToDen::Parked::Mode
 //   tls      = tls::SessionKeys frozen; its two counters are advanced in place
 //   address  = 4 or 16 bytes, network order
@@ -14,8 +15,8 @@
 //   compress = compress::InflateStream frozen; empty: the connection does not compress
 //
 // The checksum (FNV-1a, 32 bits: it finds torn and stray writes, not malice) covers everything
-// behind it but `mode`, `flags`, `parked_at_s`, `exists` and the two TLS counters, which change in
-// place.
+// behind it but `mode`, `flags`, `parked_at_s`, `exists`, `pending`, `sending_bytes` and the two
+// TLS counters, which change in place.
 
 #include <array>
 #include <cstddef>
@@ -56,6 +57,8 @@ struct RecordParts {
   uint32_t looked_at_s = 0;
   // Messages the client has been told of; as the state says, plus what the den announced.
   uint32_t exists = 0;
+  // Messages that came since and wait to be told, because nothing may be pushed outside IDLE.
+  uint8_t pending = 0;
   bool announces = false;  // the den may say EXISTS by itself (relay.proto, Parked.announces)
   bool pushes = false;     // refreshed outside IDLE too (relay.proto, Parked.pushes)
   ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
@@ -63,6 +66,7 @@ struct RecordParts {
   bool small_talk = true;
   bool selected = false;       // what DONE leads back to: SELECTED, else AUTHENTICATED
   bool sending = false;        // its bytes may be half sent
+  bool held = false;           // something that only this process knows is needed to go on
   bool changed = false;        // a change of the mailbox waits to be reported
   std::vector<std::byte> tls;  // frozen keys; empty: no TLS
   std::string user;
@@ -78,14 +82,21 @@ inline constexpr size_t kUserBytesMax = wire::kMaxUserBytes;
 inline constexpr size_t kTagBytesMax = 64;
 inline constexpr size_t kDirectoryBytesMax = 255;
 inline constexpr size_t kInputBytesMax = 8 * 1024;
+// One byte; a mailbox that gets more between two commands of its client has a worker look at it.
+inline constexpr uint32_t kPendingMax = 255;
 
 // Flags that change in place.
 inline constexpr uint8_t kFlagSmallTalk = 1;
-inline constexpr uint8_t kFlagSending = 2;   // bytes of this session may be half sent
+// Bytes of this session are on their way: sending_bytes in one send, after which the record is
+// exact. Only the ring's completion tells whether they are out.
+inline constexpr uint8_t kFlagSending = 2;
 inline constexpr uint8_t kFlagChanged = 4;   // its mailbox changed since the state was made
 inline constexpr uint8_t kFlagSelected = 8;  // what DONE leads back to: SELECTED or AUTHENTICATED
 inline constexpr uint8_t kFlagAnnounces = 16;
 inline constexpr uint8_t kFlagPushes = 32;
+// The den holds a part of the stream (half a TLS record or deflate block, bytes that a worker may
+// have seen), or the connection is ending: another den cannot go on with this record.
+inline constexpr uint8_t kFlagHeld = 64;
 
 // Length of the record at the front of `bytes`; 0 when that cannot be one. Checks no checksum.
 size_t record_bytes(std::span<const std::byte> bytes);
@@ -116,6 +127,11 @@ class RecordView {
   uint32_t looked_at_s() const;
   uint32_t exists() const;
   void set_exists(uint32_t messages);
+  uint32_t pending() const;
+  void set_pending(uint32_t messages);  // at most kPendingMax
+  // Of the send under way; 0: not one send, or too long to be told.
+  uint16_t sending_bytes() const;
+  void set_sending_bytes(size_t bytes);
   std::span<std::byte> tls() const;
   std::string_view user() const;
   Address address() const;

@@ -22,7 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   auto mode = ParkedMode(data[0] % 3);
-  SmallTalk whole = talk(text, mode, "tag", true, (data[0] & 0x80) != 0);
+  Sleeper sleeper{.mode = mode, .idle_tag = "tag", .selected = true};
+  sleeper.changed = (data[0] & 0x80) != 0;
+  sleeper.pending = data[0] & 0x40;
+  SmallTalk whole = talk(text, sleeper);
   if (whole.consumed_bytes > text.size()) __builtin_trap();
   return 0;
 }

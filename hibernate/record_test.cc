@@ -15,6 +15,7 @@ RecordParts full_parts() {
   parts.parked_at_s = 5;
   parts.looked_at_s = 4;
   parts.exists = 1234;
+  parts.pending = 3;
   parts.announces = true;
   parts.mode = wire::WorkerToDen::Parked::IDLE;
   parts.selected = true;
@@ -41,6 +42,7 @@ TEST(Record, every_part_survives) {
   EXPECT_EQ(back.cookie, parts.cookie);
   EXPECT_EQ(back.looked_at_s, 4u);
   EXPECT_EQ(back.exists, 1234u);
+  EXPECT_EQ(back.pending, 3u);
   EXPECT_EQ(back.announces, true);
   EXPECT_EQ(back.mode, parts.mode);
   EXPECT_EQ(back.selected, true);
@@ -65,6 +67,8 @@ TEST(Record, what_changes_in_place_leaves_the_checksum_right) {
   view.set_mode(wire::WorkerToDen::Parked::SELECTED);
   view.set_parked_at_s(1234);
   view.set_exists(1235);
+  view.set_pending(kPendingMax);
+  view.set_sending_bytes(77);
   auto keys = tls::FrozenKeys::attach(view.tls());
   ASSERT_TRUE(keys);
   ASSERT_TRUE(keys->advance_send(3));
@@ -81,6 +85,8 @@ TEST(Record, any_flipped_bit_elsewhere_is_noticed) {
   for (size_t at = 0; at < good.size(); ++at) {
     if (at >= 32 && at < 36) continue;                   // parked_at_s
     if (at >= 40 && at < 46) continue;                   // exists, mode, flags
+    if (at == 47) continue;                              // pending
+    if (at == 62 || at == 63) continue;                  // sending_bytes
     if (at >= counters && at < counters + 16) continue;  // TLS counters
     std::vector<std::byte> bad = good;
     bad[at] ^= std::byte{0x10};

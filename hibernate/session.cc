@@ -265,7 +265,7 @@ io::Task<bool> Session::downlink_data(const std::string& data) {
   if (purpose_ == wire::DenToWorker::REFRESH) {
     collected_ += data;
     if (collected_.size() <= kRefreshBytesMax) co_return true;
-    if (!streaming_) den_.mark_sending(slot_, true);
+    if (!streaming_) den_.hold(slot_);
     streaming_ = true;
     if (!stream_.put(collected_, queued_)) co_return false;
     collected_.clear();
@@ -381,6 +381,7 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   looked(park.parked());
   parts_.changed = changed_;
   parts_.sending = false;
+  parts_.held = false;
   parts_.input.clear();
   parts_.tls = stream_.freeze();
   parts_.compress = std::move(*history);
@@ -406,6 +407,7 @@ void Session::looked(const Worker::Parked& parked) {
   parts_.announces = parked.announces();
   parts_.pushes = parked.pushes();
   parts_.exists = parked.exists();
+  parts_.pending = 0;
   parts_.looked_at_s = uint32_t(den_.loop().now_ms() / 1000);
 }
 
@@ -427,14 +429,15 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
   }
   bool silent = queued_.empty() && !flying_;
   parts_.sending = !silent;
+  parts_.held = false;
   if (!den_.publish(slot_, parts_)) co_return co_await farewell("Internal error: no room");
   published_ = true;
+  pump();
   if (parts_.directories != former || !den_.watched(slot_)) {
     den_.unwatch(slot_);
     den_.watch(slot_, parts_.directories);
   }
   if (silent) co_return SessionEnd::kParked;
-  pump();
   auto out = co_await drained(1);
   if (!out) co_return SessionEnd::kClosed;
   co_return SessionEnd::kParked;
@@ -447,6 +450,7 @@ SessionEnd Session::put_off(uint64_t ms) {
 
 // Last words, given a while to leave.
 io::Task<SessionEnd> Session::farewell(std::string text) {
+  den_.hold(slot_);
   if (!text.empty() && !stream_.put(fmt::format("* BYE {}\r\n", text), queued_)) {
     co_return SessionEnd::kClosed;
   }
@@ -475,7 +479,7 @@ void Session::pump() {
   flying_ = std::make_shared<tls::Bytes>(std::move(queued_));
   queued_.clear();
   flown_bytes_ = 0;
-  den_.table().send(slot_, *flying_);
+  den_.send_recorded(slot_, *flying_);
 }
 
 void Session::sent(int32_t result) {
@@ -487,14 +491,12 @@ void Session::sent(int32_t result) {
   } else {
     flown_bytes_ += size_t(result);
     if (flown_bytes_ < flying_->size()) {
-      den_.table().send(slot_, std::span(*flying_).subspan(flown_bytes_));
+      den_.send_recorded(slot_, std::span(*flying_).subspan(flown_bytes_));
     } else {
       flying_.reset();
       pump();
-      // The den's own answers are out; what the record says is exact again.
-      if (!flying_ && purpose_ == wire::DenToWorker::INPUT && !heard_) {
-        den_.mark_sending(slot_, false);
-      }
+      // What the record says is exact, if there is one.
+      if (!flying_ && !heard_) den_.mark_sending(slot_, false);
     }
   }
   progress_.set();
@@ -513,10 +515,31 @@ void Session::received(int32_t result, std::span<std::byte> bytes) {
 }
 
 void Session::take(std::span<std::byte> bytes) {
+  // The record knows nothing of them.
+  if (!heard_) den_.hold(slot_);
   auto state = stream_.take(bytes, input_, queued_);
   if (!queued_.empty()) pump();
   if (state != ClientStream::Input::kOpen) client_gone_ = true;
   if (state == ClientStream::Input::kBroken) ++den_.counters().broken_records;
+  keep_input();
+}
+
+// Until a worker's first word the record stands for the session: what the client says meanwhile
+// goes into it, so that a den that dies leaves it to the next one. More than the bound, or half a
+// record, only this den can hold.
+void Session::keep_input() {
+  if (heard_ || client_gone_ || purpose_ != wire::DenToWorker::INPUT) return;
+  if (!stream_.at_boundary() || replay_.size() + input_.size() > kInputBytesMax) return;
+  auto history = stream_.freeze_history();
+  if (!history) return;
+  parts_.tls = stream_.freeze();
+  parts_.compress = std::move(*history);
+  parts_.sending = flying_ || !queued_.empty();
+  parts_.held = false;
+  parts_.input = replay_ + input_;
+  // No room: the old record stays, held.
+  [[maybe_unused]] bool kept = den_.publish(slot_, parts_);
+  parts_.input.clear();
 }
 
 void Session::break_relay() {

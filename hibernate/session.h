@@ -114,6 +114,7 @@ class Session {
   io::Task<bool> park(const wire::WorkerToDen::Park& park);
   const char* park_hindrance() const;
   void take(std::span<std::byte> bytes);
+  void keep_input();
   io::Task<SessionEnd> refreshed(const wire::WorkerToDen::Refreshed& refreshed);
   io::Task<SessionEnd> farewell(std::string text);
   SessionEnd put_off(uint64_t ms);

@@ -24,12 +24,20 @@ bool is_tag(std::string_view text) {
   });
 }
 
-// One line without its end. False: not for us.
-bool answer(std::string_view line, bool selected, SmallTalk& talk) {
+// Where nothing could be pushed, a command's answer brings it (RFC 3501 7.3.1).
+void tell_arrivals(const Sleeper& sleeper, SmallTalk& talk) {
+  if (sleeper.pending == 0 || talk.told) return;
+  talk.output += fmt::format("* {} EXISTS\r\n", sleeper.exists + sleeper.pending);
+  talk.told = true;
+}
+
+// One line without its end. False: not for us. The order of what is said is a worker's.
+bool answer(std::string_view line, const Sleeper& sleeper, SmallTalk& talk) {
   if (talk.mode == Parked::IDLE) {
     if (!equal_ignoring_case(line, "DONE")) return false;
+    tell_arrivals(sleeper, talk);
     talk.output += fmt::format("{} {}\r\n", talk.idle_tag, wire::kIdleCompleted);
-    talk.mode = selected ? Parked::SELECTED : Parked::AUTHENTICATED;
+    talk.mode = sleeper.selected ? Parked::SELECTED : Parked::AUTHENTICATED;
     talk.idle_tag.clear();
     ++talk.done;
     return true;
@@ -40,12 +48,21 @@ bool answer(std::string_view line, bool selected, SmallTalk& talk) {
   std::string_view command = line.substr(space + 1);
   if (!is_tag(tag)) return false;
   if (equal_ignoring_case(command, "NOOP")) {
+    tell_arrivals(sleeper, talk);
     talk.output += fmt::format("{} {}\r\n", tag, wire::kNoopCompleted);
     ++talk.noop;
     return true;
   }
+  // Nothing of ours waits for a checkpoint, so it is a NOOP that needs a mailbox.
+  if (equal_ignoring_case(command, "CHECK") && talk.mode == Parked::SELECTED) {
+    tell_arrivals(sleeper, talk);
+    talk.output += fmt::format("{} {}\r\n", tag, wire::kCheckCompleted);
+    ++talk.check;
+    return true;
+  }
   if (equal_ignoring_case(command, "IDLE")) {
     talk.output += wire::kIdleContinuation;
+    tell_arrivals(sleeper, talk);
     talk.mode = Parked::IDLE;
     talk.idle_tag = tag;
     ++talk.idle;
@@ -61,11 +78,10 @@ bool answer(std::string_view line, bool selected, SmallTalk& talk) {
 
 }  // namespace
 
-SmallTalk talk(std::string_view input, ParkedMode mode, std::string_view idle_tag, bool selected,
-               bool changed) {
+SmallTalk talk(std::string_view input, const Sleeper& sleeper) {
   SmallTalk result;
-  result.mode = mode;
-  result.idle_tag = idle_tag;
+  result.mode = sleeper.mode;
+  result.idle_tag = sleeper.idle_tag;
   while (result.verdict == SmallTalk::Verdict::kAnswered) {
     std::string_view rest = input.substr(result.consumed_bytes);
     size_t end = rest.find('\n');
@@ -75,7 +91,7 @@ SmallTalk talk(std::string_view input, ParkedMode mode, std::string_view idle_ta
     }
     std::string_view line = rest.substr(0, end);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (changed || !answer(line, selected, result)) {
+    if (sleeper.changed || !answer(line, sleeper, result)) {
       result.verdict = SmallTalk::Verdict::kAttach;
       break;
     }

@@ -1,7 +1,8 @@
 #pragma once
 // Small talk: what a den answers for a parked session with no change pending: DONE, IDLE, NOOP,
-// LOGOUT (RFC 2177, RFC 3501 6.1). A pure engine: bytes in, bytes and a verdict out. Whatever it
-// does not understand completely it leaves to a worker.
+// CHECK, LOGOUT (RFC 2177, RFC 3501 6.1, 6.4.1), and with the answer how many messages came. A pure
+// engine: bytes in, bytes and a verdict out. Whatever it does not understand completely it leaves
+// to a worker.
 
 #include <cstddef>
 #include <string>
@@ -14,6 +15,17 @@ namespace dormouse::hibernate {
 // A line that is not complete within this many bytes attaches at once (DESIGN.md section 2).
 inline constexpr size_t kLineBytesMax = kInputBytesMax;
 
+// What the record says of the session.
+struct Sleeper {
+  ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
+  std::string_view idle_tag = {};
+  bool selected = false;  // what it returns to after DONE
+  // A change waits that only a worker can report: any line attaches.
+  bool changed = false;
+  uint32_t exists = 0;   // messages it was told of
+  uint32_t pending = 0;  // and those that came since
+};
+
 struct SmallTalk {
   enum class Verdict {
     kAnswered,  // everything consumed was answered; the rest of the input is an incomplete line
@@ -25,16 +37,15 @@ struct SmallTalk {
   std::string output;
   ParkedMode mode = wire::WorkerToDen::Parked::AUTHENTICATED;
   std::string idle_tag;
+  bool told = false;  // the output says "* <exists + pending> EXISTS"
   // Counted for the view.
   unsigned done = 0;
   unsigned idle = 0;
   unsigned noop = 0;
+  unsigned check = 0;
 };
 
-// `input`: what the client has sent and nobody has answered. `selected`: what the session returns
-// to after DONE. `changed`: a change waits to be reported, so only a complete absence of talk can
-// stay here: any line attaches.
-SmallTalk talk(std::string_view input, ParkedMode mode, std::string_view idle_tag, bool selected,
-               bool changed);
+// `input`: what the client has sent and nobody has answered.
+SmallTalk talk(std::string_view input, const Sleeper& sleeper);
 
 }  // namespace dormouse::hibernate

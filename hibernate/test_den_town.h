@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,6 +91,10 @@ class Client {
     pollfd wait{fd_.get(), POLLIN, 0};
     return ::poll(&wait, 1, ms) == 0;
   }
+  bool has_something() {
+    pollfd wait{fd_.get(), POLLIN, 0};
+    return ::poll(&wait, 1, 0) == 1;
+  }
   bool closed() {
     pollfd wait{fd_.get(), POLLIN, 0};
     if (::poll(&wait, 1, kWaitMs) != 1) return false;
@@ -161,6 +166,25 @@ class DenTest : public testing::Test {
     ::kill(den_, SIGKILL);
     ::waitpid(den_, nullptr, 0);
     den_ = -1;
+  }
+
+  // From here on the den stands still before and after each of its system calls until it is let on.
+  // False: tracing is not permitted here.
+  bool trace_den() {
+    if (::ptrace(PTRACE_SEIZE, den_, 0, PTRACE_O_TRACESYSGOOD) != 0) return false;
+    ::ptrace(PTRACE_INTERRUPT, den_, 0, 0);
+    return ::waitpid(den_, nullptr, 0) == den_;
+  }
+  // Lets a traced den on, and kills it as soon as the client has something to hear: on its way back
+  // from the system call that sent it, before it knows.
+  void kill_den_as_it_sends(Client& client) {
+    while (!client.has_something()) {
+      int status = 0;
+      ASSERT_EQ(::ptrace(PTRACE_SYSCALL, den_, 0, 0), 0);
+      ASSERT_EQ(::waitpid(den_, &status, 0), den_);
+      ASSERT_TRUE(WIFSTOPPED(status)) << "the den ended by itself";
+    }
+    kill_den();
   }
 
   io::Channel link(wire::Role peer) {

@@ -201,8 +201,8 @@ io::Task<Result<void>> Session::park(bool small_talk) {
   parked.set_idle_tag(idle_tag_);
   parked.set_state(std::move(*state));
   parked.set_small_talk(small_talk);
-  // In IDLE everything was reported just now; EXISTS is then all that an arrival changes.
-  if (idle_ && selected_) {
+  // Everything was reported, or there is nothing to report: EXISTS is all that an arrival changes.
+  if (selected_ && small_talk) {
     parked.set_announces(true);
     parked.set_exists(selected_->view.exists());
   }

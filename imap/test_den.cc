@@ -136,8 +136,8 @@ wire::DenToWorker::Begin Client::resumption(wire::DenToWorker::Purpose purpose) 
 }
 
 bool Client::announce(uint32_t messages) {
-  if (state_ != State::kParked || !parked_.announces()) return false;
-  EXPECT_EQ(parked_.mode(), wire::WorkerToDen::Parked::IDLE);
+  bool answered = parked_.small_talk() || parked_.mode() == wire::WorkerToDen::Parked::IDLE;
+  if (state_ != State::kParked || !parked_.announces() || !answered) return false;
   parked_.set_exists(parked_.exists() + messages);
   std::string line = fmt::format("* {} EXISTS\r\n", parked_.exists());
   text_ += line;

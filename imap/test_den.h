@@ -61,7 +61,7 @@ class Client {
   // A change notice for the parked session: Begin(REFRESH). Ends when it is answered.
   io::Task<void> refresh();
   // Mail came to the parked session's mailbox: "* n EXISTS" with no worker, where the record allows
-  // it. False: it does not.
+  // it; outside IDLE as if the client had said NOOP, whose answer is left out. False: it does not.
   bool announce(uint32_t messages);
   // What came since the last take(), once a line begins with `start` (a tag, "+ ", "* BYE").
   io::Task<std::string> take_until(std::string start);

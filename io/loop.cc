@@ -66,12 +66,27 @@ Result<std::unique_ptr<Loop>> Loop::adopt(Fd ring, const io_uring_params& params
   io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
   io_uring_sqe_set_data64(sqe, 0);
   io_uring_submit(&loop->ring_);
-  // Completions of requests that died with their process.
-  unsigned stale = io_uring_cq_ready(&loop->ring_);
-  io_uring_cq_advance(&loop->ring_, stale);
+  loop->keep_former();
   loop->now_ms_ = monotonic_ms();
   loop->root_ = std::make_unique<Scope>(*loop, nullptr);
   return loop;
+}
+
+// Completions of requests that died with their process, or that it had no time to handle.
+void Loop::keep_former() {
+  // More than the ring holds overflow into the kernel's list, which fills it again: twice is enough
+  // for a den's whole turn, and what comes later is dropped by its incarnation.
+  for (int round = 0; round < 2; ++round) {
+    io_uring_cqe* cqe = nullptr;
+    unsigned head = 0;
+    unsigned seen = 0;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      ++seen;
+      if ((cqe->user_data & 1) != 0) former_.push_back(Former{cqe->user_data, cqe->res});
+    }
+    io_uring_cq_advance(&ring_, seen);
+    io_uring_get_events(&ring_);
+  }
 }
 
 Loop::~Loop() {
@@ -142,14 +157,18 @@ uint32_t Loop::reap() {
   io_uring_for_each_cqe(&ring_, head, cqe) {
     ++seen;
     uint64_t user_data = cqe->user_data;
+    int32_t result = cqe->res;
+    uint32_t flags = cqe->flags;
+    // One by one, each before it is handled: what a process leaves in the ring when it dies is what
+    // it has not begun to handle (SocketTable::former_send).
+    io_uring_cq_advance(&ring_, 1);
     if (user_data == 0) continue;
     if ((user_data & 1) != 0) {
-      if (tagged_ != nullptr) tagged_->complete_tagged(user_data, cqe->res, cqe->flags);
+      if (tagged_ != nullptr) tagged_->complete_tagged(user_data, result, flags);
     } else if (user_data >> 48 == stamp_ >> 48) {
-      reinterpret_cast<Completion*>(user_data ^ stamp_)->complete(cqe->res, cqe->flags);
+      reinterpret_cast<Completion*>(user_data ^ stamp_)->complete(result, flags);
     }
   }
-  io_uring_cq_advance(&ring_, seen);
   return seen;
 }
 

@@ -65,6 +65,7 @@ class Loop {
   // owner left in the submission queue are discarded, its completions dropped, also those that the
   // kernel posts later, when it gets round to cancelling what the dead process waited for: they
   // bear another `incarnation` (different for every process that uses this ring; 16 bits count).
+  // What had completed when the former owner died is kept for its SocketTable: take_former().
   static Result<std::unique_ptr<Loop>> adopt(Fd ring, const io_uring_params& params,
                                              uint32_t incarnation);
   ~Loop();
@@ -112,6 +113,13 @@ class Loop {
     return reinterpret_cast<uint64_t>(completion) | stamp_;
   }
   void set_tagged(TaggedCompletions* tagged) { tagged_ = tagged; }
+  // Completions of a SocketTable that a former owner of the ring has not handled, oldest first.
+  struct Former {
+    uint64_t user_data = 0;
+    int32_t result = 0;
+  };
+  std::vector<Former> take_former() { return std::exchange(former_, {}); }
+  void submit() { io_uring_submit(&ring_); }  // what is queued, now instead of with the next turn
   int ring_fd() const { return ring_.ring_fd; }
   io_uring* ring() { return &ring_; }
   void add_timer(uint64_t due_ms, Timer* timer) { timers_.emplace(due_ms, timer); }
@@ -123,6 +131,7 @@ class Loop {
   void run_timers();
   void wait();
   uint32_t reap();
+  void keep_former();
   void switch_hook(ResumeHook* hook);
 
   io_uring ring_{};
@@ -132,6 +141,7 @@ class Loop {
   std::vector<std::pair<std::coroutine_handle<>, Scope*>> running_;
   std::set<std::pair<uint64_t, Timer*>> timers_;
   TaggedCompletions* tagged_ = nullptr;
+  std::vector<Former> former_;
   ResumeHook* hook_ = nullptr;
   uint64_t now_ms_ = 0;
   uint64_t stamp_ = 0;  // of the incarnation, in the 16 bits that no user-space address has

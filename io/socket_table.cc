@@ -32,7 +32,24 @@ Result<std::unique_ptr<SocketTable>> SocketTable::create(Loop& loop, SocketEvent
   table->busy_.assign(slots, 0);
   if (auto done = table->register_buffers(); !done) return std::unexpected(done.error());
   loop.set_tagged(table.get());
+  table->learn_former();
   return table;
+}
+
+void SocketTable::learn_former() {
+  for (const Loop::Former& former : loop_.take_former()) {
+    auto slot = uint32_t(former.user_data >> 4 & (kSlotsMax - 1));
+    if (uint8_t(former.user_data >> 1 & 7) != kSend || slot >= busy_.size()) continue;
+    // Two on one slot: one of them was a former occupant's, and nobody knows which.
+    auto [known, fresh] = former_sends_.emplace(slot, former.result);
+    if (!fresh) known->second = 0;
+  }
+}
+
+std::optional<int32_t> SocketTable::former_send(uint32_t slot) const {
+  auto found = former_sends_.find(slot);
+  if (found == former_sends_.end()) return std::nullopt;
+  return found->second;
 }
 
 SocketTable::~SocketTable() {
@@ -107,6 +124,11 @@ void SocketTable::send(uint32_t slot, std::span<const std::byte> bytes) {
   io_uring_prep_send(sqe, int(slot), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   sqe->flags |= IOSQE_FIXED_FILE;
   io_uring_sqe_set_data64(sqe, tag(slot, kSend));
+}
+
+void SocketTable::send_now(uint32_t slot, std::span<const std::byte> bytes) {
+  send(slot, bytes);
+  loop_.submit();
 }
 
 void SocketTable::close(uint32_t slot, std::shared_ptr<void> keep_alive) {

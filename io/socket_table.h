@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "io/fd.h"
@@ -51,6 +53,14 @@ class SocketTable final : public TaggedCompletions {
   void receive(uint32_t slot);  // takes what is there, never waits
   // `bytes` must live until socket_sent(). Waits in the kernel while the peer's window is full.
   void send(uint32_t slot, std::span<const std::byte> bytes);
+  // The same, submitted at once: when it returns, either the socket has taken bytes and the ring
+  // holds the completion, or nothing was taken yet. A call to the kernel each time.
+  void send_now(uint32_t slot, std::span<const std::byte> bytes);
+  // After the death of the ring's former owner: what its last send on this slot had come to, where
+  // that process had not handled the completion any more. Nothing: no send was under way, or it
+  // cannot be told.
+  std::optional<int32_t> former_send(uint32_t slot) const;
+  void forget_former() { former_sends_ = {}; }
   bool sending(uint32_t slot) const { return (busy_[slot] & kSend) != 0; }
   bool receiving(uint32_t slot) const { return (busy_[slot] & kReceive) != 0; }
   bool armed(uint32_t slot) const { return (busy_[slot] & kPoll) != 0; }
@@ -74,6 +84,7 @@ class SocketTable final : public TaggedCompletions {
 
   SocketTable(Loop& loop, SocketEvents& events) : loop_(loop), events_(events) {}
   Result<> register_buffers();
+  void learn_former();
   uint64_t tag(uint32_t slot, uint8_t kind) const;
   void give_back(uint16_t buffer);
 
@@ -85,6 +96,7 @@ class SocketTable final : public TaggedCompletions {
   std::unique_ptr<std::byte[]> buffer_bytes_;
   io_uring_buf_ring* buffers_ = nullptr;
   std::vector<std::pair<uint64_t, std::shared_ptr<void>>> dying_sends_;
+  std::unordered_map<uint32_t, int32_t> former_sends_;
 };
 
 }  // namespace dormouse::io

@@ -9,6 +9,7 @@ namespace dormouse::wire {
 inline constexpr std::string_view kIdleContinuation = "+ idling\r\n";
 inline constexpr std::string_view kIdleCompleted = "OK Idle completed.";
 inline constexpr std::string_view kNoopCompleted = "OK NOOP completed.";
+inline constexpr std::string_view kCheckCompleted = "OK Check completed.";
 inline constexpr std::string_view kLogoutBye = "* BYE Logging out\r\n";
 inline constexpr std::string_view kLogoutCompleted = "OK Logout completed.";
 inline constexpr std::string_view kKeepalive = "* OK Still here\r\n";

@@ -47,7 +47,7 @@ struct Runner {
 
   Answer operator()(const Capability&) { return capability(session); }
   Answer operator()(const Noop&) { return answer(small_talk(wire::kNoopCompleted)); }
-  Answer operator()(const Check&) { return answer(ok("Check completed.")); }
+  Answer operator()(const Check&) { return answer(small_talk(wire::kCheckCompleted)); }
   Answer operator()(const Logout&) { return logout(session); }
   Answer operator()(const Search&) { return run_search(session, command); }
   Answer operator()(const Starttls&) { return answer(bad("TLS is negotiated before login.")); }

@@ -57,6 +57,9 @@ Answer run(Session& session, const Copy& arguments) {
   if (!target) co_return refusal(target.error());
   std::vector<uint32_t> messages = all_of(box.view, *uids);
   std::string_view name = arguments.move ? "Move completed." : "Copy completed.";
+  if (messages.empty() && !uids->empty() && !arguments.uid) {
+    co_return no("[EXPUNGEISSUED] The messages are gone.");
+  }
   if (messages.empty()) co_return ok(std::string(name));
   auto copied =
       arguments.move ? box.mailbox.move(messages, *target) : box.mailbox.copy(messages, *target);
