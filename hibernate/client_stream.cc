@@ -100,10 +100,11 @@ void ClientStream::end(tls::Bytes& wire) {
   if (engine_) engine_->close(wire);
 }
 
-const char* ClientStream::hindrance() const {
-  if (!partial_.empty()) return "half a TLS record from the client";
-  if (more_) return "deflated bytes of the client are not read yet";
-  return inflate_ ? inflate_->hindrance() : nullptr;
+wire::Hindrance::Kind ClientStream::hindrance() const {
+  if (!partial_.empty()) return wire::Hindrance::HALF_RECORD;
+  if (more_) return wire::Hindrance::INPUT_UNREAD;
+  if (inflate_ && inflate_->hindrance() != nullptr) return wire::Hindrance::HALF_BLOCK;
+  return wire::Hindrance::NONE;
 }
 
 tls::Bytes ClientStream::freeze() const {

@@ -17,6 +17,7 @@
 #include "compress/inflate_stream.h"
 #include "io/result.h"
 #include "tls/record.h"
+#include "wire/relay.pb.h"
 
 namespace dormouse::hibernate {
 
@@ -50,9 +51,9 @@ class ClientStream {
   // Appends the orderly end (close_notify).
   void end(tls::Bytes& wire);
 
-  // Why the session cannot park now: something incomplete is held. Null: it can.
-  const char* hindrance() const;
-  bool at_boundary() const { return hindrance() == nullptr; }
+  // Why the session cannot park now: something incomplete is held. NONE: it can.
+  wire::Hindrance::Kind hindrance() const;
+  bool at_boundary() const { return hindrance() == wire::Hindrance::NONE; }
   // The keys as they now are; empty without TLS.
   tls::Bytes freeze() const;
   // The input history as it now is, at a boundary; empty without COMPRESS. kUnavailable: no memory.

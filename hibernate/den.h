@@ -9,6 +9,7 @@
 // den_links.cc  login, tracker, watch
 // den_view.cc   the view
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <string>
@@ -34,9 +35,10 @@ struct DenCounters {
   uint64_t handed_over = 0;  // connections from login
   uint64_t closed = 0;
   uint64_t parks = 0;
-  uint64_t crossed = 0;    // a client's bytes crossed the park handshake
-  uint64_t attaches = 0;   // woken by the client
-  uint64_t refreshes = 0;  // answered
+  uint64_t crossed = 0;  // a client's bytes crossed the park handshake
+  std::array<uint64_t, wire::Hindrance::Kind_ARRAYSIZE> hindered{};  // by what, parkings
+  uint64_t attaches = 0;                                             // woken by the client
+  uint64_t refreshes = 0;                                            // answered
   uint64_t announced = 0;  // EXISTS told to a sleeper, with no worker
   uint64_t refreshes_put_off = 0;
   uint64_t sweeps = 0;

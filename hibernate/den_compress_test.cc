@@ -37,6 +37,16 @@ class DeflatedClient {
     }
     EXPECT_EQ(got, text);
   }
+  // Above what a frozen stream keeps behind a block's boundary, and nothing that packs well.
+  static std::string sentence() {
+    std::string words;
+    uint32_t random = 1;
+    for (unsigned i = 0; i < 8 * compress::kTailBytesMax; ++i) {
+      random = random * 1664525 + 1013904223;
+      words += char('A' + (random >> 16) % 57);
+    }
+    return words;
+  }
   static std::string first_words() { return std::string(compress::kStoredBytesMax, ' ') + "\r\n"; }
 
  private:
@@ -121,19 +131,27 @@ TEST_F(CompressTest, a_compressed_sleeper_survives_its_den) {
   client.hears("a2 OK Idle completed.\r\n");
 }
 
+TEST_F(CompressTest, half_a_deflate_block_is_told_as_what_keeps_a_session_awake) {
+  Client plain = open_session();
+  start_compress(plain);
+  DeflatedClient client(plain);
+  client.say_half(DeflatedClient::sentence());
+  auto heard = must_receive<wire::DenToWorker>(worker_).message.data().size();
+  offer();
+  watch_subscribes();
+  EXPECT_TRUE(must_receive<wire::DenToWorker>(worker_).message.has_ready());
+  send_park(20 + heard, "state-1");
+  auto refused = must_receive<wire::DenToWorker>(worker_).message;
+  EXPECT_EQ(refused.park_refused().hindrance(), wire::Hindrance::HALF_BLOCK);
+  EXPECT_NE(view().find(" hindered_half_block=1"), std::string::npos);
+}
+
 TEST_F(CompressTest, half_a_deflate_block_dies_with_its_den_and_is_not_misread) {
   Client plain = open_session();
   start_compress(plain);
   DeflatedClient client(plain);
   park_deflated(client);
-  // Above what a frozen stream keeps behind a block's boundary, and nothing that packs well.
-  std::string words;
-  uint32_t random = 1;
-  for (unsigned i = 0; i < 8 * compress::kTailBytesMax; ++i) {
-    random = random * 1664525 + 1013904223;
-    words += char('A' + (random >> 16) % 57);
-  }
-  client.say_half(words);
+  client.say_half(DeflatedClient::sentence());
   ::usleep(100'000);
   kill_den();
   start_den();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "hibernate/den.h"
+#include "wire/hindrance.h"
 
 namespace dormouse::hibernate {
 namespace {
@@ -71,6 +72,12 @@ std::string Den::view() {
       slab_.touched_bytes(), awake_bytes, watches_.count(), watch_backend_, refreshes_.waiting(),
       refreshes_.put_off(), refreshes_.running(), slab_.incarnation(), compressed,
       compressed == 0 ? 0 : history_bytes_sum / compressed);
+  text += fmt::format("den[{}]", process_.index());
+  for (size_t kind = 1; kind < c.hindered.size(); ++kind) {
+    text += fmt::format(" hindered_{}={}", wire::name_of(wire::Hindrance::Kind(kind)),
+                        c.hindered[kind]);
+  }
+  text += '\n';
   size_t shown = 0;
   for (auto& [slot, session] : sessions_) {
     if (++shown > kSessionsShown) {
@@ -79,9 +86,11 @@ std::string Den::view() {
       break;
     }
     text += fmt::format(
-        "den[{}] session={} user={} remote={} purpose={} bytes={} awake_because=\"{}\"\n",
+        "den[{}] session={} user={} remote={} purpose={} bytes={} hindrance={} "
+        "awake_because=\"{}\"\n",
         process_.index(), session->number(), session->parts().user, session->parts().address.text(),
-        purpose_name(session->purpose()), session->held_bytes(), session->reason());
+        purpose_name(session->purpose()), session->held_bytes(),
+        wire::name_of(session->hindrance()), session->reason());
   }
   return text;
 }

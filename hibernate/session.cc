@@ -7,6 +7,7 @@
 
 #include "hibernate/den.h"
 #include "role/log.h"
+#include "wire/hindrance.h"
 #include "wire/link.h"
 
 namespace dormouse::hibernate {
@@ -251,6 +252,8 @@ io::Task<Session::RelayEnd> Session::downlink() {
       offer(said.offer());
     } else if (said.has_withdraw()) {
       drop_offer();
+      auto kind = said.withdraw().hindrance();
+      if (kind != wire::Hindrance::NONE && wire::Hindrance::Kind_IsValid(kind)) hindered(kind, {});
     } else if (said.has_park()) {
       bool parked = co_await park(said.park());
       if (parked) co_return RelayEnd::kParked;
@@ -272,6 +275,7 @@ io::Task<bool> Session::downlink_data(const std::string& data) {
   } else {
     commit();
     reason_ = "awake";
+    hindrance_ = wire::Hindrance::NONE;
     if (!stream_.put(data, queued_)) co_return false;
   }
   pump();
@@ -303,13 +307,13 @@ void Session::offer(const Worker::Offer& offer) {
   drop_offer();
   offer_number_ = offer.number();
   if (parts_.user.empty()) {
-    refuse_park("the tracker has not confirmed the session yet");
+    refuse_park(wire::Hindrance::UNCONFIRMED);
     return;
   }
   parts_.directories.clear();
   auto kept = den_.kept_directories(offer.directories());
   if (!kept) {
-    refuse_park(kept.error().message);
+    refuse_park(wire::Hindrance::DIRECTORIES, kept.error().message);
     return;
   }
   parts_.directories = std::move(*kept);
@@ -323,7 +327,7 @@ void Session::watch_answer(bool watched, const std::string& reason) {
   if (!offered_ || published_) return;
   if (!watched) {
     drop_offer();
-    refuse_park("not watched: " + reason);
+    refuse_park(wire::Hindrance::NOT_WATCHED, reason);
     return;
   }
   wire::DenToWorker message;
@@ -337,11 +341,19 @@ void Session::drop_offer() {
   den_.unwatch(slot_);
 }
 
-void Session::refuse_park(const std::string& reason) {
-  reason_ = reason;
+void Session::hindered(wire::Hindrance::Kind kind, std::string_view detail) {
+  hindrance_ = kind;
+  reason_ = wire::text_of(kind);
+  if (!detail.empty()) reason_ += fmt::format(": {}", detail);
+  ++den_.counters().hindered[size_t(kind)];
+}
+
+void Session::refuse_park(wire::Hindrance::Kind kind, std::string_view detail) {
+  hindered(kind, detail);
   wire::DenToWorker message;
-  message.mutable_park_refused()->set_reason(reason);
+  message.mutable_park_refused()->set_reason(reason_);
   message.mutable_park_refused()->set_number(offer_number_);
+  message.mutable_park_refused()->set_hindrance(kind);
   answer_worker(message);
 }
 
@@ -365,10 +377,12 @@ io::Task<bool> Session::park(const Worker::Park& park) {
     co_return false;
   }
   Result<std::vector<std::byte>> history;
-  const char* hindrance = park_hindrance();
-  if (hindrance == nullptr) history = stream_.freeze_history();
-  if (hindrance == nullptr && !history) hindrance = "no memory to pack its input history";
-  if (hindrance != nullptr) {
+  wire::Hindrance::Kind hindrance = park_hindrance();
+  if (hindrance == wire::Hindrance::NONE) {
+    history = stream_.freeze_history();
+    if (!history) hindrance = wire::Hindrance::NO_MEMORY;
+  }
+  if (hindrance != wire::Hindrance::NONE) {
     drop_offer();
     refuse_park(hindrance);
     co_return false;
@@ -387,7 +401,8 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   parts_.compress = std::move(*history);
   if (!den_.publish(slot_, parts_)) {
     drop_offer();
-    refuse_park("no room for the record");
+    refuse_park(encoded_bytes(parts_) == 0 ? wire::Hindrance::RECORD_LONG
+                                           : wire::Hindrance::SLAB_FULL);
     co_return false;
   }
   stopping_ = true;
@@ -396,9 +411,9 @@ io::Task<bool> Session::park(const Worker::Park& park) {
   co_return true;
 }
 
-const char* Session::park_hindrance() const {
-  if (receiving_) return "bytes from the client are coming in";
-  if (client_gone_) return "the client is gone";
+wire::Hindrance::Kind Session::park_hindrance() const {
+  if (receiving_) return wire::Hindrance::INPUT_UNREAD;
+  if (client_gone_) return wire::Hindrance::CLIENT_GONE;
   return stream_.hindrance();
 }
 

@@ -88,8 +88,9 @@ class Session {
   Purpose purpose() const { return purpose_; }
   const RecordParts& parts() const { return parts_; }
   bool parked() const { return published_; }
-  // Why it is awake: for the view.
+  // Why it is awake, and what kept it from parking when it last could have: for the view.
   const std::string& reason() const { return reason_; }
+  wire::Hindrance::Kind hindrance() const { return hindrance_; }
   size_t held_bytes() const;
   std::shared_ptr<void> bytes_in_flight() { return flying_; }
 
@@ -112,7 +113,8 @@ class Session {
   io::Task<bool> downlink_data(const std::string& data);
   bool start_compress(const wire::WorkerToDen::StartCompress& start);
   io::Task<bool> park(const wire::WorkerToDen::Park& park);
-  const char* park_hindrance() const;
+  wire::Hindrance::Kind park_hindrance() const;
+  void hindered(wire::Hindrance::Kind kind, std::string_view detail);
   void take(std::span<std::byte> bytes);
   void keep_input();
   io::Task<SessionEnd> refreshed(const wire::WorkerToDen::Refreshed& refreshed);
@@ -123,7 +125,7 @@ class Session {
   void offer(const wire::WorkerToDen::Offer& offer);
   void drop_offer();
   void answer_worker(const wire::DenToWorker& message);
-  void refuse_park(const std::string& reason);
+  void refuse_park(wire::Hindrance::Kind kind, std::string_view detail = {});
   void commit();
   void looked(const wire::WorkerToDen::Parked& parked);
   void pump();
@@ -142,6 +144,7 @@ class Session {
   std::optional<wire::TrackerToDen::Refused> refusal_;
   std::optional<wire::WorkerToDen::Refreshed> refreshed_;
   std::string reason_ = "starting";
+  wire::Hindrance::Kind hindrance_ = wire::Hindrance::NONE;
 
   // client -> worker
   std::string input_;         // in clear, not yet given to the worker; one receive at the most

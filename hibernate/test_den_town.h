@@ -310,6 +310,20 @@ class DenTest : public testing::Test {
     message.mutable_changed()->set_after_ms(after_ms);
     must_send(watch_, message);
   }
+  // What the den says of itself.
+  std::string view() {
+    wire::MasterToRole message;
+    message.mutable_view()->set_request(1);
+    must_send(control_, message);
+    std::string text;
+    for (bool last = false; !last;) {
+      auto said = must_receive<wire::RoleToMaster>(control_).message;
+      if (!said.has_view_text()) break;
+      text += said.view_text().text();
+      last = said.view_text().last();
+    }
+    return text;
+  }
   // A worker is asked for; the test takes its place.
   wire::DenToTracker::Attach attached() {
     auto asked = must_receive<wire::DenToTracker>(tracker_);

@@ -121,5 +121,61 @@ io::Task<void> replaced(Household* home, io::Scope* scope) {
 }
 TEST(Quiet, a_view_of_nothing_but_gone_messages_sleeps_and_wakes) { play(replaced); }
 
+// --- Why a quiet session stays awake.
+
+// Until the worker has said what hinders; false: it has not.
+io::Task<bool> is_hindered(Household* home, Client* client) {
+  constexpr int kTriesMax = 5000;
+  for (int i = 0; i < kTriesMax && client->hindrance() == wire::Hindrance::NONE; ++i) {
+    if (auto slept = co_await home->loop().sleep(1); !slept) break;
+  }
+  co_return client->hindrance() != wire::Hindrance::NONE;
+}
+
+io::Task<void> half_said(Household* home, io::Scope* scope) {
+  Client* client = co_await napping(home, scope, 1);
+  client->send("x SEARCH SUBJECT {3}\r\n");
+  co_await client->take_until("+ ");
+  bool told = co_await is_hindered(home, client);
+  EXPECT_TRUE(told);
+  EXPECT_EQ(client->hindrance(), wire::Hindrance::HALF_COMMAND);
+  EXPECT_FALSE(client->is_parked());
+  client->send("ere\r\n");
+  std::string reply = co_await client->take_until("x ");
+  EXPECT_THAT(reply, HasSubstr("* SEARCH 1\r\n"));
+  bool parked = co_await client->parked();
+  EXPECT_TRUE(parked);
+}
+TEST(Quiet, half_a_command_is_told_as_the_reason_and_parks_when_it_is_whole) { play(half_said); }
+
+// The state holds every message that is gone and unreported: too many of them, each apart.
+io::Task<void> too_much_owed(Household* home, io::Scope* scope) {
+  home->host().settings.set_park_quiet_ms(600'000);
+  Client& client = home->client(*scope, "s");
+  client.log_in();
+  co_await client.take_until("l0 ");
+  constexpr int kMails = 4200;
+  for (int i = 0; i < kMails; ++i) home->deliver("INBOX", "\n");
+  co_await client.command("SELECT INBOX");
+  auto inbox = home->elsewhere().open_mailbox("INBOX");
+  EXPECT_TRUE(inbox);
+  std::vector<uint32_t> uids;
+  for (uint32_t uid = 1; uid <= kMails; uid += 2) uids.push_back(uid);
+  EXPECT_TRUE(inbox->expunge(std::span<const uint32_t>(uids)));
+  home->host().settings.set_park_quiet_ms(1);
+  std::string reply = co_await client.command("FETCH 1 (UID)");
+  EXPECT_THAT(reply, HasSubstr("[EXPUNGEISSUED]"));
+  bool told = co_await is_hindered(home, &client);
+  EXPECT_TRUE(told);
+  EXPECT_EQ(client.hindrance(), wire::Hindrance::STATE_LONG);
+  EXPECT_FALSE(client.is_parked());
+  // What made it long is told, and it sleeps.
+  reply = co_await client.command("NOOP");
+  EXPECT_THAT(reply, HasSubstr(" EXPUNGE\r\n"));
+  bool parked = co_await client.parked();
+  EXPECT_TRUE(parked);
+}
+TEST(Quiet, a_state_over_its_bound_is_told_as_the_reason) { play(too_much_owed); }
+
 }  // namespace
 }  // namespace dormouse::imap

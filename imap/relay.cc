@@ -103,11 +103,11 @@ io::Task<Result<void>> Relay::offer(std::vector<wire::Directory> directories) {
   co_return co_await send(std::move(message));
 }
 
-io::Task<Result<void>> Relay::withdraw() {
-  DORMOUSE_CHECK(offered_, "only an offer is withdrawn");
+io::Task<Result<void>> Relay::withdraw(wire::Hindrance::Kind hindrance) {
+  DORMOUSE_CHECK(offered_ || hindrance != wire::Hindrance::NONE, "only an offer is withdrawn");
   offered_ = false;
   wire::WorkerToDen message;
-  message.mutable_withdraw();
+  message.mutable_withdraw()->set_hindrance(hindrance);
   co_return co_await send(std::move(message));
 }
 

@@ -51,7 +51,8 @@ class Relay {
   // The handshake of relay.proto. offered() is true from offer() until withdraw(), park() or
   // kRefused.
   io::Task<Result<void>> offer(std::vector<wire::Directory> directories);
-  io::Task<Result<void>> withdraw();
+  // Also says what hinders, for the den's view; then without an offer too.
+  io::Task<Result<void>> withdraw(wire::Hindrance::Kind hindrance = wire::Hindrance::NONE);
   io::Task<Result<void>> park(wire::WorkerToDen::Parked parked);
   bool offered() const { return offered_; }
   const std::string& refusal() const { return refusal_; }

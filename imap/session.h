@@ -128,6 +128,7 @@ class Session final : public ChangeListener {
   io::Task<Result<void>> settle_offer();
   io::Task<Result<void>> park(bool small_talk);
   void park_refused();
+  io::Task<Result<void>> hindered(wire::Hindrance::Kind kind, std::string detail);
   uint64_t due_ms() const;
   uint64_t park_after_ms() const;
   bool parkable() const;

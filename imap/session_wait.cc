@@ -7,6 +7,7 @@
 #include "imap/session.h"
 #include "imap/try.h"
 #include "role/log.h"
+#include "wire/hindrance.h"
 #include "wire/validate.h"
 
 namespace dormouse::imap {
@@ -43,9 +44,16 @@ void Session::park_refused() {
   quiet_since_ms_ = host_.loop.now_ms();
 }
 
-bool Session::parkable() const {
-  return reader_.at_boundary() && relay_.input().empty() && awake_because_.empty();
+// What a worker itself finds is told to the den, for its view, and not tried again before the
+// client speaks.
+io::Task<Result<void>> Session::hindered(wire::Hindrance::Kind kind, std::string detail) {
+  awake_because_ = wire::text_of(kind);
+  if (!detail.empty()) awake_because_ += ": " + detail;
+  if (relay_.offered()) ++host_.counters.withdrawn;
+  co_return co_await relay_.withdraw(kind);
 }
+
+bool Session::parkable() const { return relay_.input().empty() && awake_because_.empty(); }
 
 uint64_t Session::due_ms() const {
   uint64_t timeout =
@@ -123,16 +131,20 @@ io::Task<Result<void>> Session::tick() {
       host_.settings.idle_timeout_ms() != 0 ? host_.settings.idle_timeout_ms() : kIdleTimeoutMs;
   if (now_ms >= last_input_ms_ + timeout) co_return say_bye("Autologout; idle for too long.");
   bool quiet = parkable() && !relay_.offered() && now_ms >= quiet_since_ms_ + park_after_ms();
-  if (quiet) co_return co_await make_offer();
-  co_return Result<void>{};
+  if (!quiet) co_return Result<void>{};
+  if (!reader_.at_boundary()) co_return co_await hindered(wire::Hindrance::HALF_COMMAND, {});
+  co_return co_await make_offer();
 }
 
 io::Task<Result<void>> Session::make_offer() {
   auto places = directories();
-  auto state = freeze();
-  if (!places || !state) {
-    awake_because_ = places ? state.error().message : places.error().message;
-    co_return Result<void>{};
+  if (!places) {
+    auto kind = places.error().kind == ErrorKind::kLimit ? wire::Hindrance::DIRECTORIES
+                                                         : wire::Hindrance::STORE_FAILED;
+    co_return co_await hindered(kind, places.error().message);
+  }
+  if (auto state = freeze(); !state) {
+    co_return co_await hindered(wire::Hindrance::STATE_LONG, state.error().message);
   }
   IMAP_CO_TRY(co_await out_.flush());
   ++host_.counters.offers;
@@ -174,15 +186,13 @@ io::Task<Result<void>> Session::settle_offer() {
       quiet_since_ms_ = host_.loop.now_ms();
       IMAP_CO_TRY(co_await out_.flush());
       ++host_.counters.withdrawn;
-      co_return co_await relay_.withdraw();
+      co_return co_await relay_.withdraw(wire::Hindrance::CHANGING);
     }
     co_return co_await park(true);
   }
   auto pending = changes_pending();
   if (!pending) {
-    awake_because_ = pending.error().message;
-    ++host_.counters.withdrawn;
-    co_return co_await relay_.withdraw();
+    co_return co_await hindered(wire::Hindrance::STORE_FAILED, pending.error().message);
   }
   co_return co_await park(!*pending);
 }
@@ -190,9 +200,7 @@ io::Task<Result<void>> Session::settle_offer() {
 io::Task<Result<void>> Session::park(bool small_talk) {
   auto state = freeze();
   if (!state) {
-    awake_because_ = state.error().message;
-    ++host_.counters.withdrawn;
-    co_return co_await relay_.withdraw();
+    co_return co_await hindered(wire::Hindrance::STATE_LONG, state.error().message);
   }
   wire::WorkerToDen::Parked parked;
   parked.set_mode(idle_       ? wire::WorkerToDen::Parked::IDLE

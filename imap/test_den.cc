@@ -201,7 +201,8 @@ void Client::handle(const wire::WorkerToDen& message) {
       answer_offer(message.offer().number());
       break;
     case wire::WorkerToDen::kWithdraw:
-      EXPECT_TRUE(offered_);
+      hindrance_ = message.withdraw().hindrance();
+      EXPECT_TRUE(offered_ || hindrance_ != wire::Hindrance::NONE);
       offered_ = false;
       break;
     case wire::WorkerToDen::kPark:

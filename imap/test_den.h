@@ -80,6 +80,7 @@ class Client {
   void set_state_bytes(std::string bytes) { parked_.set_state(std::move(bytes)); }
   const wire::WorkerToDen::Parked& record() const { return parked_; }
   uint32_t offers() const { return offers_; }
+  wire::Hindrance::Kind hindrance() const { return hindrance_; }  // the last that was told
   const std::string& transcript() const { return transcript_; }
   bool compressed() const { return compressed_; }
 
@@ -113,6 +114,7 @@ class Client {
   uint64_t given_bytes_ = 0;
   uint64_t generation_ = 0;
   uint32_t offers_ = 0;
+  wire::Hindrance::Kind hindrance_ = wire::Hindrance::NONE;
   uint32_t tags_ = 0;
   bool offered_ = false;
   bool compressed_ = false;
