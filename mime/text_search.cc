@@ -2,6 +2,7 @@
 
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
+#include <unicode/ustring.h>
 #include <unicode/utf16.h>
 
 #include <algorithm>
@@ -60,6 +61,16 @@ void each_character(std::u16string_view units, char16_t& high, Visit visit) {
   }
 }
 
+std::u16string casemapped_units(std::string_view utf8) {
+  std::u16string text;
+  CharsetDecoder("utf-8").decode(utf8, true, text);
+  std::u16string units;
+  char16_t high = 0;
+  each_character(text, high,
+                 [&](UChar32 c) { casemap(c, [&](char16_t unit) { units.push_back(unit); }); });
+  return units;
+}
+
 const std::string& charset_of(const Part& part) {
   static const std::string kNone;
   const std::string* charset = find_parameter(part.parameters, "charset");
@@ -68,12 +79,7 @@ const std::string& charset_of(const Part& part) {
 
 }  // namespace
 
-Needle::Needle(std::string_view utf8) {
-  std::u16string text;
-  CharsetDecoder("utf-8").decode(utf8, true, text);
-  char16_t high = 0;
-  each_character(text, high,
-                 [&](UChar32 c) { casemap(c, [&](char16_t unit) { units_.push_back(unit); }); });
+Needle::Needle(std::string_view utf8) : units_(casemapped_units(utf8)) {
   failure_.resize(units_.size());
   std::uint32_t matched = 0;
   for (std::size_t i = 1; i < units_.size(); ++i) {
@@ -116,6 +122,19 @@ bool PartSearcher::finish() {
   transfer_.finish(bytes_);
   charset_.decode(bytes_, true, units_);
   return matcher_.feed(units_);
+}
+
+std::string casemapped(std::string_view utf8) {
+  const std::u16string units = casemapped_units(utf8);
+  constexpr std::size_t kUtf8BytesMax = 3;  // of one UTF-16 unit
+  std::string out(units.size() * kUtf8BytesMax, '\0');
+  int32_t length = 0;
+  UErrorCode error = U_ZERO_ERROR;
+  u_strToUTF8WithSub(out.data(), static_cast<int32_t>(out.size()), &length, units.data(),
+                     static_cast<int32_t>(units.size()), 0xfffd, nullptr, &error);
+  DORMOUSE_CHECK(U_SUCCESS(error), "the buffer holds any text");
+  out.resize(static_cast<std::size_t>(length));
+  return out;
 }
 
 bool text_contains(std::string_view utf8, const Needle& needle) {

@@ -64,6 +64,10 @@ class PartSearcher {
 // Whether a header value (unfolded, encoded words and all) has the needle.
 bool header_contains(std::string_view value, const Needle& needle);
 
+// Text in UTF-8 as i;unicode-casemap has it, in UTF-8: comparing octets is then its order (RFC 5051
+// 2). Bytes that are no UTF-8 become U+FFFD.
+std::string casemapped(std::string_view utf8);
+
 // Whether text in UTF-8 has the needle.
 bool text_contains(std::string_view utf8, const Needle& needle);
 

@@ -94,5 +94,13 @@ TEST(TextSearch, LooksIntoEncodedHeaders) {
   EXPECT_FALSE(header_contains("=?iso-8859-1?Q?M=FCller?=", Needle("iso")));
 }
 
+TEST(TextSearch, CasemappedTextComparesByItsOctets) {
+  EXPECT_EQ(casemapped("aZ1"), "AZ1");
+  EXPECT_EQ(casemapped("\u00e9"), casemapped("E\u0301"));
+  EXPECT_EQ(casemapped("\U0001F600x"), "\U0001F600X");
+  EXPECT_EQ(casemapped("a\xff"), "A\uFFFD");
+  EXPECT_LT(casemapped("apple"), casemapped("Banana"));
+}
+
 }  // namespace
 }  // namespace dormouse::mime

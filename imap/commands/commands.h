@@ -48,7 +48,8 @@ Answer run(Session& session, const Store& arguments);
 // commands/fetch.cc
 Answer run(Session& session, const Fetch& arguments);
 // commands/search.cc
-Answer run_search(Session& session, const Command& command);
+Answer run_search(Session& session, const Command& command);  // SORT too
+Answer run(Session& session, const CancelUpdate& arguments);
 
 // --- What several of them need.
 

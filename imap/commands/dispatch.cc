@@ -16,7 +16,7 @@ bool is_any(const Command& command) {
 }
 
 bool needs_selected(const Command& command) {
-  return is_any<Check, Close, Unselect, Expunge, Copy, Store, Fetch, Search>(command);
+  return is_any<Check, Close, Unselect, Expunge, Copy, Store, Fetch, Search, CancelUpdate>(command);
 }
 
 bool needs_write(const Command& command) {

@@ -1,5 +1,5 @@
-// FETCH and UID FETCH (RFC 3501 6.4.5, 7.4.2; RFC 7162 for CHANGEDSINCE and VANISHED). Literals are
-// streamed: a body of any size passes through one piece of memory.
+// FETCH and UID FETCH (RFC 3501 6.4.5, 7.4.2; RFC 7162 for CHANGEDSINCE and VANISHED; RFC 9394 for
+// PARTIAL). Literals are streamed: a body of any size passes through one piece of memory.
 
 #include <fmt/format.h>
 
@@ -111,7 +111,7 @@ io::Task<Result<void>> Fetcher::batch(std::vector<uint32_t> uids) {
     while (blob != blobs.end() && blob->first < row.uid) ++blob;
     std::optional<std::string> kept;
     if (blob != blobs.end() && blob->first == row.uid) kept = std::move(blob->second);
-    MessageSource source(session_, box_.mailbox, row, std::move(kept), findings);
+    MessageSource source(session_.loop(), box_.mailbox, row, std::move(kept), findings);
     IMAP_CO_TRY(co_await message(&source, seen_now.contains(row.uid)));
   }
   findings.keep();
@@ -220,6 +220,12 @@ Answer run(Session& session, const Fetch& arguments) {
   Fetcher fetcher(session, arguments);
   uint32_t after = 0;
   bool all_known = box.view.unreported().intersect(*uids).empty();
+  if (arguments.partial) {
+    // Counted before CHANGEDSINCE picks from them (RFC 9394 3.4).
+    uids->remove(box.view.unreported());
+    auto [begin, end] = arguments.partial->within(uids->count());
+    *uids = uids->slice(begin, end);
+  }
   while (true) {
     auto batch = box.view.next(*uids, after, kBatchMessages);
     if (batch.empty()) break;

@@ -18,12 +18,9 @@ void Findings::keep() {
   items_.clear();
 }
 
-MessageSource::MessageSource(Session& session, store::Mailbox mailbox, const store::Message& row,
+MessageSource::MessageSource(io::Loop& loop, store::Mailbox mailbox, const store::Message& row,
                              std::optional<std::string> blob, Findings& findings)
-    : row_(row),
-      blob_(std::move(blob)),
-      reader_(session.loop(), mailbox, row.uid),
-      findings_(findings) {}
+    : row_(row), blob_(std::move(blob)), reader_(loop, mailbox, row.uid), findings_(findings) {}
 
 io::Task<Result<void>> MessageSource::need_structure() {
   if (structure_) co_return Result<void>{};

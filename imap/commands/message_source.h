@@ -34,7 +34,7 @@ class Findings {
 class MessageSource {
  public:
   // `blob`: what the index has cached, if asked for.
-  MessageSource(Session& session, store::Mailbox mailbox, const store::Message& row,
+  MessageSource(io::Loop& loop, store::Mailbox mailbox, const store::Message& row,
                 std::optional<std::string> blob, Findings& findings);
 
   const store::Message& row() const { return row_; }

@@ -1,5 +1,5 @@
-// SEARCH and UID SEARCH (RFC 3501 6.4.4) with ESEARCH (RFC 4731), SEARCHRES (RFC 5182), WITHIN
-// (RFC 5032) and MODSEQ (RFC 7162).
+// SEARCH and SORT, and their UID forms (RFC 3501 6.4.4, 5256) with ESEARCH and ESORT (RFC 4731,
+// 5267 3), SEARCHRES (5182), PARTIAL (9394), WITHIN (5032) and MODSEQ (7162).
 
 #include <fmt/format.h>
 
@@ -7,121 +7,235 @@
 #include <ctime>
 
 #include "imap/commands/commands.h"
-#include "imap/commands/search_content.h"
-#include "imap/commands/search_program.h"
+#include "imap/commands/search_run.h"
+#include "imap/commands/sort_keys.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
 
 namespace dormouse::imap {
 namespace {
 
+// What one SORT may take of memory for comparing: 400,000 messages by date and subject.
+constexpr size_t kSortBytesMax = 64 * 1024 * 1024;
+
 // The messages found, and what the answer says of mod-sequences.
 struct Found {
   UidSet uids;
+  std::vector<uint32_t> order;  // SORT: of `uids`
   uint64_t highest_mod_seq = 0;
-  uint64_t first_mod_seq = 0;
-  uint64_t last_mod_seq = 0;
-
-  void add(const store::Message& row) {
-    if (uids.empty()) first_mod_seq = row.mod_seq;
-    last_mod_seq = row.mod_seq;
-    highest_mod_seq = std::max(highest_mod_seq, row.mod_seq);
-    uids.add(row.uid);
-  }
+  std::vector<std::pair<uint32_t, uint64_t>> mod_seqs;  // ascending UID; where the answer needs it
 };
 
-// One batch of candidates through both passes.
-io::Task<Result<void>> search_batch(Session* session, const SearchProgram* program,
-                                    std::vector<uint32_t> batch, Found* found) {
-  Selected& box = *session->selected();
-  auto rows = box.mailbox.messages(std::span<const uint32_t>(batch));
-  if (!rows) co_return Result<void>{};
-  Findings findings(box.mailbox);
-  for (const store::Message& row : *rows) {
-    bool recent = box.recent.contains(row.uid);
-    Truth matches = program->evaluate(row, recent, nullptr);
-    if (matches == Truth::kUnknown) {
-      std::optional<std::string> blob;
-      if (auto cached = box.mailbox.cached(row.uid); cached) blob = std::move(*cached);
-      MessageSource source(*session, box.mailbox, row, std::move(blob), findings);
-      Content content;
-      auto looked = co_await look_into(&source, &program->content_keys(), &content);
-      if (!looked && looked.error().kind == ErrorKind::kCancelled) {
-        co_return std::unexpected(looked.error());
-      }
-      // A message that is gone or cannot be read has no text.
-      if (looked) matches = program->evaluate(row, recent, &content);
+UidSet to_set(std::span<const uint32_t> order) {
+  std::vector<uint32_t> uids(order.begin(), order.end());
+  std::ranges::sort(uids);
+  UidSet set;
+  for (uint32_t uid : uids) set.add(uid);
+  return set;
+}
+
+class Searching {
+ public:
+  Searching(Session& session, const Command& command)
+      : session_(session),
+        command_(command),
+        search_(*command.as<Search>()),
+        options_(search_.return_options.value_or(0)),
+        box_(*session.selected()) {}
+
+  // nullopt: found; else the answer instead.
+  io::Task<Result<std::optional<Reply>>> find();
+  void save();
+  void put();
+
+ private:
+  bool sorts() const { return !search_.order.empty(); }
+  bool wants(SearchReturn option) const { return (options_ & option) != 0; }
+  io::Task<Result<std::optional<Reply>>> run(const SearchProgram* program);
+  io::Task<Result<std::optional<Reply>>> sort();
+  uint32_t first() const { return sorts() ? found_.order.front() : found_.uids.min(); }
+  uint32_t last() const { return sorts() ? found_.order.back() : found_.uids.max(); }
+  // What PARTIAL returns, in the requested order.
+  std::span<const uint32_t> partial_order() const;
+  UidSet partial() const;
+  // PARTIAL, MIN and MAX: what those return.
+  UidSet named() const;
+  uint64_t mod_seq() const;
+  std::vector<uint32_t> numbers(std::span<const uint32_t> order) const;
+  UidSet numbers(const UidSet& uids) const;
+
+  Session& session_;
+  const Command& command_;
+  const Search& search_;
+  const SearchReturn options_;
+  Selected& box_;
+  Found found_;
+};
+
+io::Task<Result<std::optional<Reply>>> Searching::find() {
+  auto keywords = box_.mailbox.keywords();
+  if (!keywords) co_return refusal(keywords.error());
+  auto program = SearchProgram::compile(search_, &box_, std::move(*keywords), std::time(nullptr));
+  if (!program) co_return no(program.error());
+  auto refused = co_await run(&*program);
+  if (!refused || *refused || !sorts()) co_return refused;
+  co_return co_await sort();
+}
+
+io::Task<Result<std::optional<Reply>>> Searching::run(const SearchProgram* program) {
+  SearchPlace place{&session_.loop(), box_.mailbox, &box_.recent};
+  uint32_t after = 0;
+  while (true) {
+    auto batch = box_.view.next(program->candidates(), after, kBatchMessages);
+    if (batch.empty()) break;
+    after = batch.back();
+    auto rows = box_.mailbox.messages(std::span<const uint32_t>(batch));
+    if (!rows) co_return refusal(rows.error());
+    auto matches = co_await matching(place, program, std::move(*rows));
+    if (!matches) co_return std::unexpected(matches.error());
+    for (const store::Message& row : *matches) {
+      found_.uids.add(row.uid);
+      found_.highest_mod_seq = std::max(found_.highest_mod_seq, row.mod_seq);
+      if (search_.has_mod_seq) found_.mod_seqs.emplace_back(row.uid, row.mod_seq);
     }
-    if (matches == Truth::kYes) found->add(row);
+    if (auto rested = co_await session_.loop().yield(); !rested) {
+      co_return std::unexpected(rested.error());
+    }
   }
-  findings.keep();
-  co_return Result<void>{};
+  co_return std::nullopt;
 }
 
-// RFC 5182 2.1: with MIN or MAX alone, only those are saved.
-UidSet to_save(const Found& found, SearchReturn options) {
-  bool all =
-      (options & (kReturnAll | kReturnCount)) != 0 || (options & (kReturnMin | kReturnMax)) == 0;
-  if (all || found.uids.empty()) return found.uids;
-  UidSet saved;
-  if ((options & kReturnMin) != 0) saved.add(found.uids.min());
-  if ((options & kReturnMax) != 0) saved.add(found.uids.max());
-  return saved;
+io::Task<Result<std::optional<Reply>>> Searching::sort() {
+  SortOrder order(search_.order);
+  std::vector<SortValues> all;
+  size_t bytes = 0;
+  uint32_t after = 0;
+  while (true) {
+    auto batch = box_.view.next(found_.uids, after, kBatchMessages);
+    if (batch.empty()) break;
+    after = batch.back();
+    auto values = co_await sort_values(&session_.loop(), box_.mailbox, &order, std::move(batch));
+    if (!values && values.error().kind == ErrorKind::kCancelled) {
+      co_return std::unexpected(values.error());
+    }
+    if (!values) co_return refusal(values.error());
+    for (SortValues& one : *values) {
+      bytes += one.bytes();
+      all.push_back(std::move(one));
+    }
+    if (bytes > kSortBytesMax) co_return no("[LIMIT] Too many messages to sort.");
+    if (auto rested = co_await session_.loop().yield(); !rested) {
+      co_return std::unexpected(rested.error());
+    }
+  }
+  std::ranges::sort(all, [&](const auto& a, const auto& b) { return order.before(a, b); });
+  for (const SortValues& one : all) found_.order.push_back(one.uid);
+  found_.uids = to_set(found_.order);  // without those that were expunged since they were found
+  co_return std::nullopt;
 }
 
-// RFC 7162 3.1.5: the highest of what is returned.
-uint64_t mod_seq_of(const Found& found, SearchReturn options) {
-  if ((options & (kReturnAll | kReturnCount)) != 0) return found.highest_mod_seq;
-  bool min = (options & kReturnMin) != 0;
-  bool max = (options & kReturnMax) != 0;
-  if (min && max) return std::max(found.first_mod_seq, found.last_mod_seq);
-  if (min) return found.first_mod_seq;
-  if (max) return found.last_mod_seq;
-  return found.highest_mod_seq;
+std::span<const uint32_t> Searching::partial_order() const {
+  auto [begin, end] = search_.partial.within(found_.order.size());
+  return std::span(found_.order).subspan(begin, end - begin);
 }
 
-void put_found(Session& session, const Command& command, const Search& search, const Found& found) {
-  std::string& out = session.out().text();
-  UidSet numbers = search.uid ? found.uids : session.selected()->view.sequences(found.uids);
-  if (!search.return_options) {
-    put_search_response(out, numbers, search.has_mod_seq ? found.highest_mod_seq : 0);
+UidSet Searching::partial() const {
+  if (sorts()) return to_set(partial_order());
+  auto [begin, end] = search_.partial.within(found_.uids.count());
+  return found_.uids.slice(begin, end);
+}
+
+UidSet Searching::named() const {
+  UidSet uids;
+  if (wants(kReturnPartial)) uids = partial();
+  if (found_.uids.empty()) return uids;
+  if (wants(kReturnMin)) uids.add(first());
+  if (wants(kReturnMax)) uids.add(last());
+  return uids;
+}
+
+// RFC 5182 2.4, RFC 9394 3.2: with ALL, COUNT or nothing else, everything found.
+void Searching::save() {
+  if (!wants(kReturnSave)) return;
+  bool all = wants(kReturnAll | kReturnCount) || !wants(kReturnMin | kReturnMax | kReturnPartial);
+  box_.saved_search = all ? found_.uids : named();
+}
+
+// RFC 4731 3.2: the highest of what is returned.
+uint64_t Searching::mod_seq() const {
+  if (!search_.has_mod_seq) return 0;
+  bool all = wants(kReturnAll | kReturnCount) || !wants(kReturnMin | kReturnMax | kReturnPartial);
+  if (all) return found_.highest_mod_seq;
+  UidSet returned = named();
+  uint64_t highest = 0;
+  for (const auto& [uid, mod_seq] : found_.mod_seqs) {
+    if (returned.contains(uid)) highest = std::max(highest, mod_seq);
+  }
+  return highest;
+}
+
+std::vector<uint32_t> Searching::numbers(std::span<const uint32_t> order) const {
+  std::vector<uint32_t> numbers(order.begin(), order.end());
+  if (search_.uid) return numbers;
+  for (uint32_t& number : numbers) number = *box_.view.sequence_of(number);
+  return numbers;
+}
+
+UidSet Searching::numbers(const UidSet& uids) const {
+  return search_.uid ? uids : box_.view.sequences(uids);
+}
+
+void Searching::put() {
+  std::string& out = session_.out().text();
+  if (!search_.return_options) {
+    if (sorts()) {
+      put_sort_response(out, numbers(found_.order), mod_seq());
+    } else {
+      put_search_response(out, numbers(found_.uids), mod_seq());
+    }
     return;
   }
-  SearchReturn options = *search.return_options;
-  // SAVE alone: nothing is said (RFC 5182 2.1).
-  if ((options & ~kReturnSave) == 0) return;
-  put_esearch_response(out, command.tag, search.uid, options, numbers,
-                       search.has_mod_seq ? mod_seq_of(found, options) : 0);
+  // SAVE alone: nothing is said (RFC 5182 1).
+  if (options_ == kReturnSave) return;
+  auto number = [&](uint32_t uid) { return search_.uid ? uid : *box_.view.sequence_of(uid); };
+  EsearchLine line(out, command_.tag, search_.uid);
+  bool any = !found_.uids.empty();
+  if (any && wants(kReturnMin)) line.number("MIN", number(first()));
+  if (any && wants(kReturnMax)) line.number("MAX", number(last()));
+  if (wants(kReturnCount)) line.number("COUNT", found_.uids.count());
+  if (any && wants(kReturnAll)) {
+    sorts() ? line.all(numbers(found_.order)) : line.all(numbers(found_.uids));
+  }
+  if (wants(kReturnPartial)) {
+    sorts() ? line.partial(search_.partial, numbers(partial_order()))
+            : line.partial(search_.partial, numbers(partial()));
+  }
+  if (uint64_t highest = mod_seq(); highest != 0) line.number("MODSEQ", highest);
+  line.end();
 }
 
 }  // namespace
 
 Answer run_search(Session& session, const Command& command) {
   const Search& search = *command.as<Search>();
-  Selected& box = *session.selected();
-  bool save = search.return_options && (*search.return_options & kReturnSave) != 0;
+  SearchReturn options = search.return_options.value_or(0);
   if (search.has_mod_seq) session.enable_condstore();
-  auto keywords = box.mailbox.keywords();
-  if (!keywords) co_return refusal(keywords.error());
-  auto program = SearchProgram::compile(search, box, std::move(*keywords), std::time(nullptr));
-  if (!program) {
-    if (save) box.saved_search.clear();
-    co_return no(program.error());
+  Searching searching(session, command);
+  auto refused = co_await searching.find();
+  if (!refused) co_return std::unexpected(refused.error());
+  if (*refused) {
+    // RFC 5182 2.1.
+    if ((options & kReturnSave) != 0) session.selected()->saved_search.clear();
+    co_return std::move(**refused);
   }
-  Found found;
-  uint32_t after = 0;
-  while (true) {
-    auto batch = box.view.next(program->candidates(), after, kBatchMessages);
-    if (batch.empty()) break;
-    after = batch.back();
-    IMAP_CO_TRY(co_await search_batch(&session, &*program, std::move(batch), &found));
-    if (auto rested = co_await session.loop().yield(); !rested) {
-      co_return std::unexpected(rested.error());
-    }
-  }
-  if (save) box.saved_search = to_save(found, *search.return_options);
-  put_found(session, command, search, found);
-  co_return ok("Search completed.");
+  searching.save();
+  searching.put();
+  std::string_view name = search.order.empty() ? "Search" : "Sort";
+  if ((options & kReturnUpdate) == 0) co_return ok(fmt::format("{} completed.", name));
+  session.out().text() += fmt::format("* NO [NOUPDATE \"{}\"] Too many contexts\r\n", command.tag);
+  co_return ok(fmt::format("{} completed, will not notify.", name));
 }
+
+Answer run(Session&, const CancelUpdate&) { co_return no("No such context."); }
 
 }  // namespace dormouse::imap

@@ -15,11 +15,11 @@ constexpr std::string_view kBadCharset = "[BADCHARSET (US-ASCII UTF-8)] Unknown 
 }  // namespace
 
 std::expected<SearchProgram, std::string> SearchProgram::compile(const Search& search,
-                                                                 const Selected& box,
+                                                                 const Selected* box,
                                                                  std::vector<std::string> keywords,
                                                                  int64_t now_s) {
   SearchProgram program;
-  program.box_ = &box;
+  program.box_ = box;
   program.keywords_ = std::move(keywords);
   program.now_s_ = now_s;
   if (!mime::charset_known(search.charset)) return std::unexpected(std::string(kBadCharset));
@@ -27,12 +27,13 @@ std::expected<SearchProgram, std::string> SearchProgram::compile(const Search& s
   if (!root) return std::unexpected(root.error());
   program.root_ = std::move(*root);
   program.candidates_.add(UidRange{1, UINT32_MAX});
-  program.candidates_ = box.view.intersect(program.candidates_);
+  if (box != nullptr) program.candidates_ = box->view.intersect(program.candidates_);
   for (const Node& child : program.root_.children) {
     if (child.op == SearchOp::kUid) {
       program.candidates_ = program.candidates_.intersect(child.uids);
     }
   }
+  program.box_ = nullptr;
   return program;
 }
 
@@ -54,10 +55,17 @@ std::expected<SearchProgram::Node, std::string> SearchProgram::compile_key(
     case SearchOp::kSequence:
     case SearchOp::kUid:
       node.op = SearchOp::kUid;
-      node.uids = box_->view.resolve(key.set, key.op == SearchOp::kUid, box_->saved_search);
+      node.uids = box_ == nullptr
+                      ? key.set.resolve(UINT32_MAX)
+                      : box_->view.resolve(key.set, key.op == SearchOp::kUid, box_->saved_search);
+      break;
+    case SearchOp::kModSeq:
+      depends_on_flags_ = true;
       break;
     case SearchOp::kFlags:
     case SearchOp::kKeyword:
+      // \Recent stays what it is for as long as the mailbox is selected.
+      depends_on_flags_ = depends_on_flags_ || key.flag != kRecent;
       compile_flag(key, node);
       break;
     case SearchOp::kHeader:

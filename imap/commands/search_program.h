@@ -34,15 +34,19 @@ struct Content {
 
 class SearchProgram {
  public:
-  // Fails with the tagged NO's text.
+  // Fails with the tagged NO's text. `box` is what sequence sets mean; nullptr for a program that
+  // was frozen (imap/context_program.h): all its sets are of UIDs then, and "*" is the highest
+  // there can be.
   static std::expected<SearchProgram, std::string> compile(const Search& search,
-                                                           const Selected& box,
+                                                           const Selected* box,
                                                            std::vector<std::string> keywords,
                                                            int64_t now_s);
 
   // The messages that can match at all, by the sets that all of them must be in.
   const UidSet& candidates() const { return candidates_; }
   const std::vector<ContentKey>& content_keys() const { return content_keys_; }
+  // Whether a change of a message's flags can make a difference.
+  bool depends_on_flags() const { return depends_on_flags_; }
   // `content` nullptr: the first pass.
   Truth evaluate(const store::Message& row, bool recent, const Content* content) const;
 
@@ -74,7 +78,8 @@ class SearchProgram {
   UidSet candidates_;
   std::vector<ContentKey> content_keys_;
   std::vector<std::string> keywords_;
-  const Selected* box_ = nullptr;
+  bool depends_on_flags_ = false;
+  const Selected* box_ = nullptr;  // while compiling
   int64_t now_s_ = 0;
 };
 

@@ -2,7 +2,8 @@
 // Every command a client can send, as types. Grammar: RFC 3501 9, with IDLE (2177), UIDPLUS (4315),
 // NAMESPACE (2342), ENABLE (5161), CONDSTORE and QRESYNC (7162), MOVE (6851), UNSELECT (3691),
 // SPECIAL-USE (6154), LIST-EXTENDED and LIST-STATUS (5258, 5819), ID (2971), COMPRESS (4978),
-// SASL-IR (4959), ESEARCH and SEARCHRES (4731, 5182), WITHIN (5032).
+// SASL-IR (4959), ESEARCH and SEARCHRES (4731, 5182), WITHIN (5032), SORT and its DISPLAY keys
+// (5256, 5957), ESORT and CONTEXT (5267), PARTIAL (9394).
 //
 // Mailbox names are UTF-8 here, with INBOX in capitals; everything else is as the client wrote it.
 // A Command owns all its data and outlives the text it was parsed from.
@@ -193,6 +194,18 @@ struct FetchBody {
   std::optional<Partial> partial;
 };
 
+// The n-th to m-th of a result, from its beginning or (-n:-m) from its end (RFC 9394 4). The ends
+// stand as the client wrote them, in either order.
+struct PartialRange {
+  bool from_end = false;
+  std::uint32_t first = 1;
+  std::uint32_t last = 1;
+
+  bool operator==(const PartialRange&) const = default;
+  // As half-open indexes from 0 into a result of `count`; both equal: no result is in the range.
+  std::pair<std::uint64_t, std::uint64_t> within(std::uint64_t count) const;
+};
+
 struct Fetch {
   bool uid = false;
   SequenceSet messages;
@@ -200,6 +213,7 @@ struct Fetch {
   std::vector<FetchBody> bodies;
   std::optional<std::uint64_t> changed_since;
   bool vanished = false;
+  std::optional<PartialRange> partial;  // UID FETCH only
 };
 
 enum class SearchOp : std::uint8_t {
@@ -246,20 +260,50 @@ inline constexpr SearchReturn kReturnMax = 1 << 1;
 inline constexpr SearchReturn kReturnAll = 1 << 2;
 inline constexpr SearchReturn kReturnCount = 1 << 3;
 inline constexpr SearchReturn kReturnSave = 1 << 4;
+inline constexpr SearchReturn kReturnPartial = 1 << 5;  // never beside kReturnAll
+inline constexpr SearchReturn kReturnUpdate = 1 << 6;   // RFC 5267 4.3
+inline constexpr SearchReturn kReturnContext = 1 << 7;  // RFC 5267 4.2: a hint
 
+enum class SortKey : std::uint8_t {
+  kArrival,
+  kCc,
+  kDate,
+  kFrom,
+  kSize,
+  kSubject,
+  kTo,
+  kDisplayFrom,
+  kDisplayTo,
+};
+
+struct SortCriterion {
+  SortKey key = SortKey::kArrival;
+  bool reverse = false;
+
+  bool operator==(const SortCriterion&) const = default;
+};
+
+// SEARCH, and SORT, which is a SEARCH whose result has an order.
 struct Search {
   bool uid = false;
+  std::vector<SortCriterion> order;  // empty: SEARCH
   // nullopt: the old form, answered by "* SEARCH". RETURN () is kReturnAll (RFC 4731 3.1).
   std::optional<SearchReturn> return_options;
+  PartialRange partial;      // with kReturnPartial
   std::string charset;       // in capitals; empty: none given, US-ASCII
   SearchKey key;             // a kAnd
   bool has_mod_seq = false;  // some key is kModSeq: the answer carries the highest MODSEQ
 };
 
+struct CancelUpdate {  // RFC 5267 4.3.5
+  std::vector<std::string> tags;
+};
+
 using CommandArguments =
     std::variant<Capability, Noop, Logout, Starttls, Check, Close, Unselect, Idle, Namespace,
                  Compress, Authenticate, Login, Id, Enable, Select, Create, Delete, Rename,
-                 Subscribe, Unsubscribe, Status, List, Append, Expunge, Copy, Store, Fetch, Search>;
+                 Subscribe, Unsubscribe, Status, List, Append, Expunge, Copy, Store, Fetch, Search,
+                 CancelUpdate>;
 
 struct Command {
   std::string tag;

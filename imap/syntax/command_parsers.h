@@ -34,6 +34,10 @@ bool parse_expunge(Lexer& lexer, bool uid, CommandArguments& out);
 
 // parse_search.cc
 bool parse_search(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_sort(Lexer& lexer, bool uid, CommandArguments& out);
+bool parse_cancel_update(Lexer& lexer, bool uid, CommandArguments& out);
+// "PARTIAL" SP partial-range, the word itself taken already.
+bool take_partial_range(Lexer& lexer, PartialRange& out);
 
 // "(MESSAGES UNSEEN)", for STATUS and for LIST RETURN (STATUS ...).
 bool take_status_items(Lexer& lexer, StatusItems& out);

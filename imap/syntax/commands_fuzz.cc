@@ -33,6 +33,15 @@ void parse(std::string_view text) {
     for (const auto& body : fetch->bodies) dormouse::imap::put_fetch_body_name(out, body);
     fetch->messages.resolve(1000);
   }
+  if (const auto* search = command->as<dormouse::imap::Search>()) {
+    // A parked session keeps its search as text.
+    std::string program;
+    dormouse::imap::put_search_program(program, *search);
+    auto again = dormouse::imap::parse_command("a " + program);
+    check(again.has_value());
+    const auto* back = again->as<dormouse::imap::Search>();
+    check(back != nullptr && back->key == search->key && back->order == search->order);
+  }
   if (const auto* select = command->as<dormouse::imap::Select>()) {
     std::string out;
     dormouse::imap::put_mailbox(out, select->mailbox);  // aborts if it is not UTF-8

@@ -12,6 +12,10 @@ namespace dormouse::imap {
 inline constexpr std::size_t kSearchDepthMax = 50;
 // Keys of one SEARCH, all levels together. A node takes some 120 bytes: 240 KiB at the worst.
 inline constexpr std::size_t kSearchKeysMax = 2000;
+// Criteria of one SORT. There are nine, and one that is named again decides nothing.
+inline constexpr std::size_t kSortCriteriaMax = 18;
+// Tags of one CANCELUPDATE; more than any session can have contexts.
+inline constexpr std::size_t kCancelTagsMax = 64;
 // Ranges in one sequence set. mbsync and Thunderbird send some thousands after a long absence; a
 // 64 KiB line cannot hold more than this many.
 inline constexpr std::size_t kSequenceRangesMax = 32 * 1024;

@@ -150,7 +150,7 @@ bool take_fetch_items(Lexer& lexer, Fetch& command) {
   return true;
 }
 
-// "(CHANGEDSINCE 7 VANISHED)" of RFC 7162.
+// "(CHANGEDSINCE 7 VANISHED)" of RFC 7162, "(PARTIAL -1:-30)" of RFC 9394.
 bool take_fetch_modifiers(Lexer& lexer, Fetch& command) {
   if (!lexer.take('(', "Expected FETCH modifiers")) return false;
   do {
@@ -159,6 +159,9 @@ bool take_fetch_modifiers(Lexer& lexer, Fetch& command) {
       command.items |= kFetchModSeq;
     } else if (lexer.skip_word("VANISHED")) {
       command.vanished = true;
+    } else if (lexer.skip_word("PARTIAL")) {
+      if (command.partial) return lexer.fail("PARTIAL is allowed once");
+      if (!take_partial_range(lexer, command.partial.emplace())) return false;
     } else {
       return lexer.fail("Unknown FETCH modifier");
     }
@@ -166,6 +169,7 @@ bool take_fetch_modifiers(Lexer& lexer, Fetch& command) {
   if (command.vanished && (!command.uid || !command.changed_since)) {
     return lexer.fail("VANISHED needs UID FETCH and CHANGEDSINCE");
   }
+  if (command.partial && !command.uid) return lexer.fail("PARTIAL needs UID FETCH");
   return lexer.take(')', "Missing ) after FETCH modifiers");
 }
 

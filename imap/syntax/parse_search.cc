@@ -1,6 +1,7 @@
 // SEARCH (RFC 3501 6.4.4), with RETURN (RFC 4731), SAVE (5182), MODSEQ (7162), OLDER and YOUNGER
-// (5032).
+// (5032); SORT (5256, 5957); UPDATE, CONTEXT and PARTIAL for both (5267, 9394); CANCELUPDATE.
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -198,12 +199,15 @@ class SearchParser {
 };
 
 bool take_return_options(Lexer& lexer, Search& command) {
-  static constexpr std::array<std::pair<std::string_view, SearchReturn>, 5> kOptions{{
+  static constexpr std::array<std::pair<std::string_view, SearchReturn>, 8> kOptions{{
       {"MIN", kReturnMin},
       {"MAX", kReturnMax},
       {"ALL", kReturnAll},
       {"COUNT", kReturnCount},
       {"SAVE", kReturnSave},
+      {"PARTIAL", kReturnPartial},
+      {"UPDATE", kReturnUpdate},
+      {"CONTEXT", kReturnContext},
   }};
   if (!lexer.take_space() || !lexer.take('(', "Expected return options")) return false;
   SearchReturn options = 0;
@@ -215,6 +219,14 @@ bool take_return_options(Lexer& lexer, Search& command) {
         if (equals_nocase(name, known)) option = bit;
       }
       if (option == 0) return lexer.fail("Unknown return option");
+      constexpr SearchReturn kLists = kReturnAll | kReturnPartial;
+      if ((option & kLists) != 0 && ((options | option) & kLists) != option) {
+        return lexer.fail("ALL and PARTIAL exclude each other");
+      }
+      if (option == kReturnPartial) {
+        if ((options & kReturnPartial) != 0) return lexer.fail("PARTIAL is allowed once");
+        if (!take_partial_range(lexer, command.partial)) return false;
+      }
       options |= option;
     } while (lexer.skip(' '));
     if (!lexer.take(')', "Missing ) after return options")) return false;
@@ -223,21 +235,100 @@ bool take_return_options(Lexer& lexer, Search& command) {
   return lexer.take_space();
 }
 
+// "(REVERSE DATE SUBJECT)". A key that is named again changes no order, so only its first place
+// counts.
+bool take_sort_criteria(Lexer& lexer, std::vector<SortCriterion>& order) {
+  static constexpr std::array<std::pair<std::string_view, SortKey>, 9> kSortKeys{{
+      {"ARRIVAL", SortKey::kArrival},
+      {"CC", SortKey::kCc},
+      {"DATE", SortKey::kDate},
+      {"FROM", SortKey::kFrom},
+      {"SIZE", SortKey::kSize},
+      {"SUBJECT", SortKey::kSubject},
+      {"TO", SortKey::kTo},
+      {"DISPLAYFROM", SortKey::kDisplayFrom},
+      {"DISPLAYTO", SortKey::kDisplayTo},
+  }};
+  if (!lexer.take('(', "Expected sort criteria")) return false;
+  std::size_t criteria = 0;
+  do {
+    if (++criteria > kSortCriteriaMax) return lexer.fail("Too many sort criteria");
+    SortCriterion criterion;
+    criterion.reverse = lexer.skip_word("REVERSE");
+    if (criterion.reverse && !lexer.take_space()) return false;
+    std::string_view name = lexer.take_word();
+    const auto* known = std::ranges::find_if(
+        kSortKeys, [&](const auto& entry) { return equals_nocase(name, entry.first); });
+    if (known == kSortKeys.end()) return lexer.fail("Unknown sort criterion");
+    criterion.key = known->second;
+    if (std::ranges::find(order, criterion.key, &SortCriterion::key) == order.end()) {
+      order.push_back(criterion);
+    }
+  } while (lexer.skip(' '));
+  return lexer.take(')', "Missing ) after sort criteria") && lexer.take_space();
+}
+
+bool take_charset(Lexer& lexer, Search& command) {
+  std::string charset;
+  if (!lexer.take_astring(charset) || !lexer.take_space()) return false;
+  command.charset = to_upper(charset);
+  return true;
+}
+
+bool take_program(Lexer& lexer, Search& command) {
+  command.key.op = SearchOp::kAnd;
+  SearchParser parser(lexer, command);
+  return parser.take_keys(command.key.children, 0) && lexer.take_end();
+}
+
 }  // namespace
+
+bool take_partial_range(Lexer& lexer, PartialRange& out) {
+  constexpr std::string_view kWhy = "Invalid range of results";
+  if (!lexer.take_space()) return false;
+  out.from_end = lexer.skip('-');
+  if (!lexer.take_nz_number(out.first, kWhy) || !lexer.take(':', kWhy)) return false;
+  if (lexer.skip('-') != out.from_end) return lexer.fail(kWhy);
+  return lexer.take_nz_number(out.last, kWhy);
+}
+
+std::pair<std::uint64_t, std::uint64_t> PartialRange::within(std::uint64_t count) const {
+  const std::uint64_t begin = std::min<std::uint64_t>(std::min(first, last) - 1, count);
+  const std::uint64_t end = std::min<std::uint64_t>(std::max(first, last), count);
+  if (from_end) return {count - end, count - begin};
+  return {begin, end};
+}
 
 bool parse_search(Lexer& lexer, bool uid, CommandArguments& out) {
   auto& command = out.emplace<Search>();
   command.uid = uid;
   if (!lexer.take_space()) return false;
   if (lexer.skip_word("RETURN") && !take_return_options(lexer, command)) return false;
-  if (lexer.skip_word("CHARSET")) {
-    std::string charset;
-    if (!lexer.take_space() || !lexer.take_astring(charset) || !lexer.take_space()) return false;
-    command.charset = to_upper(charset);
+  if (lexer.skip_word("CHARSET") && (!lexer.take_space() || !take_charset(lexer, command))) {
+    return false;
   }
-  command.key.op = SearchOp::kAnd;
-  SearchParser parser(lexer, command);
-  return parser.take_keys(command.key.children, 0) && lexer.take_end();
+  return take_program(lexer, command);
+}
+
+bool parse_sort(Lexer& lexer, bool uid, CommandArguments& out) {
+  auto& command = out.emplace<Search>();
+  command.uid = uid;
+  if (!lexer.take_space()) return false;
+  if (lexer.skip_word("RETURN") && !take_return_options(lexer, command)) return false;
+  return take_sort_criteria(lexer, command.order) && take_charset(lexer, command) &&
+         take_program(lexer, command);
+}
+
+bool parse_cancel_update(Lexer& lexer, bool, CommandArguments& out) {
+  auto& command = out.emplace<CancelUpdate>();
+  if (!lexer.take_space()) return false;
+  do {
+    std::string tag;
+    if (command.tags.size() == kCancelTagsMax) return lexer.fail("Too many tags");
+    if (!lexer.next_is('"') || !lexer.take_string(tag)) return lexer.fail("Expected a quoted tag");
+    command.tags.push_back(std::move(tag));
+  } while (lexer.skip(' ') && !lexer.at_end());
+  return lexer.take_end();
 }
 
 }  // namespace dormouse::imap

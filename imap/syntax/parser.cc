@@ -121,6 +121,8 @@ constexpr std::array kCommands{
     Entry{"STORE", WithUid::kMay, parse_store},
     Entry{"FETCH", WithUid::kMay, parse_fetch},
     Entry{"SEARCH", WithUid::kMay, parse_search},
+    Entry{"SORT", WithUid::kMay, parse_sort},
+    Entry{"CANCELUPDATE", WithUid::kNever, parse_cancel_update},
 };
 
 const Entry* find_command(std::string_view name) {

@@ -285,6 +285,67 @@ TEST(Parser, RefusesSearchesThatAreNone) {
   }
 }
 
+TEST(Parser, ReadsSort) {
+  auto sort = parse<Search>(
+      "a UID SORT (SUBJECT REVERSE DATE reverse subject) utf-8 SINCE 1-Feb-1994 SEEN");
+  EXPECT_TRUE(sort.uid);
+  EXPECT_FALSE(sort.return_options);
+  EXPECT_EQ(sort.charset, "UTF-8");
+  EXPECT_EQ(sort.key.children.size(), 2U);
+  std::vector<SortCriterion> order = {{SortKey::kSubject, false}, {SortKey::kDate, true}};
+  EXPECT_EQ(sort.order, order) << "a key named again decides nothing";
+  EXPECT_EQ(parse<Search>("a SORT RETURN () (DISPLAYTO) US-ASCII ALL").return_options, kReturnAll);
+  for (const char* text :
+       {"a SORT", "a SORT () UTF-8 ALL", "a SORT (DATE) UTF-8", "a SORT (DATE) ALL",
+        "a SORT DATE UTF-8 ALL", "a SORT (REVERSE) UTF-8 ALL",
+        "a SORT (REVERSE REVERSE DATE) UTF-8 ALL", "a SORT (AGE) UTF-8 ALL"}) {
+    EXPECT_NE(refusal(text), "parsed") << text;
+  }
+  std::string many = "a SORT (DATE";
+  for (int i = 0; i < 18; ++i) many += " DATE";
+  EXPECT_EQ(refusal(many + ") UTF-8 ALL"), "a BAD Too many sort criteria");
+}
+
+TEST(Parser, ReadsTheReturnOptionsOfContexts) {
+  auto search = parse<Search>("a UID SEARCH RETURN (UPDATE COUNT context partial 500:400) ALL");
+  EXPECT_EQ(search.return_options, kReturnUpdate | kReturnCount | kReturnContext | kReturnPartial);
+  EXPECT_EQ(search.partial, (PartialRange{false, 500, 400}));
+  EXPECT_EQ(parse<Search>("a SEARCH RETURN (PARTIAL -1:-100) ALL").partial,
+            (PartialRange{true, 1, 100}));
+  EXPECT_EQ(parse<Search>("a SEARCH RETURN (UPDATE) ALL").return_options, kReturnUpdate);
+  for (const char* options : {"PARTIAL", "PARTIAL 1", "PARTIAL 0:1", "PARTIAL 1:*", "PARTIAL -1:1",
+                              "PARTIAL 1:-1", "PARTIAL 1:2 PARTIAL 3:4", "ALL PARTIAL 1:2",
+                              "PARTIAL 1:2 COUNT ALL", "PARTIAL 1:4294967296"}) {
+    EXPECT_NE(refusal(std::string("a SEARCH RETURN (") + options + ") ALL"), "parsed") << options;
+  }
+  EXPECT_EQ(parse<CancelUpdate>("a CANCELUPDATE \"b\" \"c d\"").tags,
+            (std::vector<std::string>{"b", "c d"}));
+  for (const char* text : {"a CANCELUPDATE", "a CANCELUPDATE b", "a CANCELUPDATE {1+}\r\nb",
+                           "a UID CANCELUPDATE \"b\"", "a CANCELUPDATE \"b\"x"}) {
+    EXPECT_NE(refusal(text), "parsed") << text;
+  }
+}
+
+TEST(Parser, ReadsThePartialModifierOfUidFetch) {
+  auto fetch = parse<Fetch>("a UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)");
+  EXPECT_EQ(fetch.partial, (PartialRange{true, 1, 30}));
+  EXPECT_EQ(fetch.changed_since, 98305U);
+  EXPECT_EQ(refusal("a FETCH 1:* (FLAGS) (PARTIAL 1:2)"), "a BAD PARTIAL needs UID FETCH");
+  EXPECT_NE(refusal("a UID FETCH 1:* (FLAGS) (PARTIAL 1:2 PARTIAL 1:2)"), "parsed");
+}
+
+TEST(PartialRange, TellsWhichOfAResultItMeans) {
+  using Indexes = std::pair<std::uint64_t, std::uint64_t>;
+  EXPECT_EQ((PartialRange{false, 1, 3}.within(10)), (Indexes{0, 3}));
+  EXPECT_EQ((PartialRange{false, 3, 1}.within(10)), (Indexes{0, 3}));
+  EXPECT_EQ((PartialRange{false, 9, 20}.within(10)), (Indexes{8, 10}));
+  EXPECT_EQ((PartialRange{false, 11, 20}.within(10)), (Indexes{10, 10}));
+  EXPECT_EQ((PartialRange{true, 1, 3}.within(10)), (Indexes{7, 10}));
+  EXPECT_EQ((PartialRange{true, 9, 20}.within(10)), (Indexes{0, 2}));
+  EXPECT_EQ((PartialRange{true, 11, 20}.within(10)), (Indexes{0, 0}));
+  EXPECT_EQ((PartialRange{true, 1, UINT32_MAX}.within(0)), (Indexes{0, 0}));
+}
+
 TEST(Parser, BoundsDepthAndNumberOfSearchKeys) {
   std::string deep = "a SEARCH ";
   for (int i = 0; i < 60; ++i) deep += "NOT ";

@@ -169,6 +169,23 @@ UidSet UidSet::intersect(const UidSet& other) const {
   return both;
 }
 
+UidSet UidSet::slice(std::uint64_t begin, std::uint64_t end) const {
+  UidSet part;
+  std::uint64_t before = 0;  // numbers in the ranges passed
+  for (const UidRange& range : ranges_) {
+    if (before >= end) break;
+    const std::uint64_t after = before + range.count();
+    if (after > begin && begin < end) {
+      const std::uint64_t from = std::max(begin, before) - before;
+      const std::uint64_t to = std::min(end, after) - before;
+      part.ranges_.push_back({static_cast<std::uint32_t>(range.first + from),
+                              static_cast<std::uint32_t>(range.first + to - 1)});
+    }
+    before = after;
+  }
+  return part;
+}
+
 bool UidSet::contains(std::uint32_t number) const {
   auto range =
       std::ranges::partition_point(ranges_, [&](const UidRange& r) { return r.last < number; });

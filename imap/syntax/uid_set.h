@@ -47,6 +47,9 @@ class UidSet {
   // What is in both.
   UidSet intersect(const UidSet& other) const;
 
+  // The numbers from the begin-th up to before the end-th, counted from 0.
+  UidSet slice(std::uint64_t begin, std::uint64_t end) const;
+
   bool contains(std::uint32_t number) const;  // O(log ranges)
   bool empty() const { return ranges_.empty(); }
   std::uint64_t count() const;  // numbers, not ranges

@@ -106,5 +106,19 @@ TEST(SequenceSet, ADollarIsTheSavedResult) {
   EXPECT_FALSE(SequenceSet::parse("1,$"));
 }
 
+TEST(UidSet, GivesASliceOfItsNumbers) {
+  auto set = UidSet::parse("2:4,9,20:22").value();
+  EXPECT_EQ(set.slice(0, 7), set);
+  EXPECT_EQ(set.slice(1, 5).format(), "3:4,9,20");
+  EXPECT_EQ(set.slice(3, 4).format(), "9");
+  EXPECT_EQ(set.slice(6, 100).format(), "22");
+  EXPECT_TRUE(set.slice(7, 100).empty());
+  EXPECT_TRUE(set.slice(3, 3).empty());
+  EXPECT_TRUE(set.slice(4, 2).empty());
+  UidSet all;
+  all.add(UidRange{1, UINT32_MAX});
+  EXPECT_EQ(all.slice(4294967290, UINT64_MAX).format(), "4294967291:4294967295");
+}
+
 }  // namespace
 }  // namespace dormouse::imap

@@ -187,41 +187,6 @@ void put_status_response(std::string& out, std::string_view utf8_name, StatusIte
   out += ")\r\n";
 }
 
-void put_search_response(std::string& out, const UidSet& found, std::uint64_t mod_seq) {
-  out += "* SEARCH";
-  found.each([&](std::uint32_t number) {
-    out.push_back(' ');
-    put_number(out, number);
-    return true;
-  });
-  if (mod_seq != 0 && !found.empty()) {
-    fmt::format_to(std::back_inserter(out), " (MODSEQ {})", mod_seq);
-  }
-  out += "\r\n";
-}
-
-void put_esearch_response(std::string& out, std::string_view tag, bool uid, SearchReturn options,
-                          const UidSet& found, std::uint64_t mod_seq) {
-  out += "* ESEARCH (TAG ";
-  put_string(out, tag);
-  out.push_back(')');
-  if (uid) out += " UID";
-  auto put = std::back_inserter(out);
-  if (!found.empty()) {
-    if ((options & kReturnMin) != 0) fmt::format_to(put, " MIN {}", found.min());
-    if ((options & kReturnMax) != 0) fmt::format_to(put, " MAX {}", found.max());
-  }
-  if ((options & kReturnCount) != 0) fmt::format_to(put, " COUNT {}", found.count());
-  if (!found.empty()) {
-    if ((options & kReturnAll) != 0) {
-      out += " ALL ";
-      found.format(out);
-    }
-    if (mod_seq != 0) fmt::format_to(put, " MODSEQ {}", mod_seq);
-  }
-  out += "\r\n";
-}
-
 void put_vanished_response(std::string& out, bool earlier, const UidSet& uids) {
   if (uids.empty()) return;
   out += earlier ? "* VANISHED (EARLIER) " : "* VANISHED ";

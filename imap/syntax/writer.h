@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -57,10 +58,34 @@ void put_status_response(std::string& out, std::string_view utf8_name, StatusIte
 
 // * SEARCH 2 3 6 (MODSEQ 917162500). mod_seq 0: without. One line, as the old form has no other.
 void put_search_response(std::string& out, const UidSet& found, std::uint64_t mod_seq);
-// * ESEARCH (TAG "a") UID MIN 2 COUNT 3 ALL 2:4 MODSEQ 917162500. MIN, MAX and ALL are left out
-// when nothing was found (RFC 4731 3.1). mod_seq 0: without.
-void put_esearch_response(std::string& out, std::string_view tag, bool uid, SearchReturn options,
-                          const UidSet& found, std::uint64_t mod_seq);
+// * SORT 5 3 4 1 2 (MODSEQ 917162500) (RFC 5256 4; the MODSEQ as RFC 7162 7 has it).
+void put_sort_response(std::string& out, std::span<const std::uint32_t> found,
+                       std::uint64_t mod_seq);
+// "5,3:4,1": a sequence-set in the order given; ranges only ever ascend (RFC 5267 3.2).
+void put_ordered_set(std::string& out, std::span<const std::uint32_t> numbers);
+
+// * ESEARCH (TAG "a") UID MIN 2 COUNT 3 ALL 2:4 MODSEQ 917162500 (RFC 4731 3.1, 5267 3 and 4).
+// What must be left out for an empty result (MIN, MAX, ALL) is the caller's to leave out.
+class EsearchLine {
+ public:
+  EsearchLine(std::string& out, std::string_view tag, bool uid);
+  // MIN, MAX, COUNT, MODSEQ
+  void number(std::string_view name, std::uint64_t value);
+  void all(const UidSet& found);
+  void all(std::span<const std::uint32_t> ordered);
+  // PARTIAL (-1:-100 5:9), PARTIAL (1:100 NIL)
+  void partial(const PartialRange& range, const UidSet& found);
+  void partial(const PartialRange& range, std::span<const std::uint32_t> ordered);
+  void end();
+
+ private:
+  void begin_partial(const PartialRange& range);
+  std::string& out_;
+};
+
+// The program of a SEARCH or SORT as a command without tag and return options: "UID SORT (REVERSE
+// DATE) UTF-8 UNSEEN SUBJECT x". parse_command() reads it back as it was.
+void put_search_program(std::string& out, const Search& search);
 
 // * VANISHED (EARLIER) 41,43:116. Nothing for an empty set.
 void put_vanished_response(std::string& out, bool earlier, const UidSet& uids);

@@ -58,21 +58,6 @@ TEST(Writer, WritesStatus) {
   EXPECT_EQ(out, "* STATUS x (MESSAGES 3 HIGHESTMODSEQ 77)\r\n");
 }
 
-TEST(Writer, WritesSearchInBothForms) {
-  auto found = UidSet::parse("2:4,9").value();
-  std::string out;
-  put_search_response(out, found, 5);
-  put_search_response(out, {}, 5);
-  put_esearch_response(out, "a", true, kReturnMin | kReturnMax | kReturnCount | kReturnAll, found,
-                       5);
-  put_esearch_response(out, "a", false, kReturnMin | kReturnCount | kReturnAll, {}, 0);
-  EXPECT_EQ(out,
-            "* SEARCH 2 3 4 9 (MODSEQ 5)\r\n"
-            "* SEARCH\r\n"
-            "* ESEARCH (TAG \"a\") UID MIN 2 MAX 9 COUNT 4 ALL 2:4,9 MODSEQ 5\r\n"
-            "* ESEARCH (TAG \"a\") COUNT 0\r\n");
-}
-
 TEST(Writer, WritesExpungesAndCounts) {
   std::string out;
   put_vanished_response(out, true, UidSet::parse("41,43:116").value());
