@@ -20,6 +20,7 @@ struct ConnectionOptions {
   bool tls = false;
   bool plain = false;       // says the default aloud
   std::string tls_version;  // "1.2", "1.3" or empty: either
+  bool tls_resume = false;  // all but the first connections resume a session of TLS 1.3
   std::string tls_ca;       // empty: the certificate is not verified
   std::string server_name;
   uint32_t sources = 0;  // 0: one for each 50 sessions
@@ -27,6 +28,7 @@ struct ConnectionOptions {
   std::string password = "x";
   uint32_t first_user = 1;
   uint32_t users = 1;
+  uint32_t together = 0;  // so many clients in a row are of one user; 0: users take turns
   std::string mailbox = "INBOX";
 };
 

@@ -18,6 +18,7 @@ struct DialogSettings {
   UserPattern password;
   uint32_t first_user = 1;
   uint32_t users = 1;
+  uint32_t together = 0;       // so many sessions in a row are one user's; 0: users take turns
   uint32_t fetch_headers = 0;  // of the newest messages, before the first IDLE; 0: no FETCH
   double poll = 0;             // this share of them does not IDLE, but says NOOP now and then
   double notify = 0;           // this share asks for NOTIFY instead of IDLE
@@ -52,7 +53,10 @@ class Dialog {
   // Borrows the settings.
   explicit Dialog(const DialogSettings& settings) : settings_(settings) {}
 
-  uint32_t user_of(uint32_t session) const { return session % settings_.users; }
+  uint32_t user_of(uint32_t session) const {
+    return settings_.together == 0 ? session % settings_.users
+                                   : session / settings_.together % settings_.users;
+  }
   std::string user_name(uint32_t user) const;
   bool compresses(uint32_t session) const;
 

@@ -232,6 +232,18 @@ io::Task<void> Driver::deliver(Command command, JsonObject* answer) {
 
 // A session in kIdle, as soon as there is one: `wanted` and no other where it is given. Nothing:
 // `wanted` has ended, or it took too long.
+// All sessions in turn, each the next user's also where a user's sessions lie together.
+uint32_t Driver::next_in_turn() {
+  const uint32_t step = fleet_.settings().dialog.together + 1;
+  const uint32_t session = next_session_;
+  next_session_ += step;
+  if (next_session_ >= fleet_.settings().sessions) {
+    turn_offset_ = (turn_offset_ + 1) % std::min(step, fleet_.settings().sessions);
+    next_session_ = turn_offset_;
+  }
+  return session;
+}
+
 io::Task<std::optional<uint32_t>> Driver::find_sleeper(std::optional<uint32_t> wanted,
                                                        uint64_t give_up_us) {
   uint32_t sessions = fleet_.settings().sessions;
@@ -242,7 +254,7 @@ io::Task<std::optional<uint32_t>> Driver::find_sleeper(std::optional<uint32_t> w
       if (phase == Phase::kGone) co_return std::nullopt;
     }
     for (uint32_t i = 0; i < sessions && !wanted; ++i) {
-      uint32_t session = next_session_++ % sessions;
+      uint32_t session = next_in_turn();
       if (is_asleep(fleet_.session(session).phase)) co_return session;
     }
     if (now_us() > give_up_us) co_return std::nullopt;

@@ -68,6 +68,7 @@ class Driver {
   io::Task<void> deliver(Command command, JsonObject* answer);
   io::Task<Result<void>> deliver_one(uint64_t due_us, Histogram* lateness);
   io::Task<void> errands(Command command, JsonObject* answer);
+  uint32_t next_in_turn();
   io::Task<std::optional<uint32_t>> find_sleeper(std::optional<uint32_t> wanted,
                                                  uint64_t give_up_us);
   io::Task<void> log_out(Command command, JsonObject* answer);
@@ -93,8 +94,9 @@ class Driver {
   uint32_t away_ = 0;  // sessions that left and are not connecting again yet
   uint32_t next_user_ = 0;
   uint32_t next_session_ = 0;
-  bool ok_ = true;      // of the command that runs
-  bool all_ok_ = true;  // of all so far
+  uint32_t turn_offset_ = 0;  // where this turn began
+  bool ok_ = true;            // of the command that runs
+  bool all_ok_ = true;        // of all so far
 };
 
 }  // namespace dormouse::loadtest

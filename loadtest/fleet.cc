@@ -39,6 +39,13 @@ Result<std::unique_ptr<Fleet>> Fleet::create(io::Loop& loop, FleetSettings setti
     auto context = tls::ClientContext::create(*set.tls);
     if (!context) return std::unexpected(context.error());
     fleet->tls_context_.emplace(std::move(*context));
+    if (set.tls_resume) {
+      tls::ClientSettings awaiting = *set.tls;
+      awaiting.await_ticket = true;
+      auto first = tls::ClientContext::create(awaiting);
+      if (!first) return std::unexpected(first.error());
+      fleet->ticket_context_.emplace(std::move(*first));
+    }
     auto crypto = tls::RecordCrypto::create();
     if (!crypto) return std::unexpected(crypto.error());
     fleet->crypto_.emplace(std::move(*crypto));
@@ -103,7 +110,10 @@ Result<> Fleet::open(uint32_t session, io::Fd socket, uint64_t intended_us) {
   awake->intended_us = intended_us;
   awake->deadline_us = now_us() + settings_.login_timeout_ms * 1000;
   if (tls_context_) {
-    auto stream = WireStream::tls(*crypto_, *tls_context_, settings_.server_name, awake->next);
+    const bool first = ticket_context_ && !tls_session_;
+    auto stream =
+        WireStream::tls(*crypto_, first ? *ticket_context_ : *tls_context_, settings_.server_name,
+                        tls_session_ ? &*tls_session_ : nullptr, awake->next);
     if (!stream) return std::unexpected(stream.error());
     awake->stream = std::move(*stream);
   }
@@ -250,6 +260,7 @@ void Fleet::session_received(uint32_t session, int32_t result, std::span<std::by
   std::string plain;
   auto input = awake->stream.take(bytes, plain, awake->next);
   if (!was_ready) last_activity_us_ = received_us_;
+  if (auto resumable = awake->stream.take_session()) tls_session_ = std::move(resumable);
   if (!plain.empty() && !listen(session, *awake, plain)) return;
   if (input != WireStream::Input::kOpen) {
     flush(session, *awake);

@@ -27,7 +27,9 @@ namespace dormouse::loadtest {
 struct FleetSettings {
   Target target;
   std::optional<tls::ClientSettings> tls;  // nothing: in clear
-  std::string server_name;                 // SNI; empty: none
+  // All connections but the first resume a TLS 1.3 session: the load's way to many sleepers sooner.
+  bool tls_resume = false;
+  std::string server_name;  // SNI; empty: none
   DialogSettings dialog;
   uint32_t sessions = 1;
   uint32_t sources = 1;                // different source addresses
@@ -150,6 +152,8 @@ class Fleet final : public FleetEvents {
   Dialog dialog_;
   DeliveryLedger ledger_;
   std::optional<tls::ClientContext> tls_context_;
+  std::optional<tls::ClientContext> ticket_context_;  // awaits a ticket: for the first connections
+  std::optional<tls::ClientSession> tls_session_;     // to resume, where wanted
   std::optional<tls::RecordCrypto> crypto_;
   uint32_t sockets_per_shard_ = 0;
   std::vector<std::unique_ptr<Shard>> shards_;

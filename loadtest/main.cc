@@ -24,6 +24,10 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
       ->needs(tls);
   command.add_option("--tls-ca", options.tls_ca, "PEM of trusted roots; else nothing is verified")
       ->needs(tls);
+  command
+      .add_flag("--tls-resume", options.tls_resume,
+                "resume the first connection's TLS 1.3 session: no full handshakes, a faster ramp")
+      ->needs(tls);
   command.add_option("--server-name", options.server_name, "SNI, and the name to verify");
   command.add_option("--sources", options.sources,
                      "loopback source addresses (0: one per 50 sessions)");
@@ -33,6 +37,8 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
       ->capture_default_str();
   command.add_option("--users", options.users, "users that the clients are dealt out to")
       ->capture_default_str();
+  command.add_option("--together", options.together,
+                     "so many clients in a row are one user's (0: users take turns)");
   command.add_option("--first-user", options.first_user, "number of the first")
       ->capture_default_str();
   command.add_option("--mailbox", options.mailbox, "what they SELECT")->capture_default_str();

@@ -116,11 +116,13 @@ Result<FleetSettings> fleet_settings(const SleepOptions& options) {
   if (!tls) return std::unexpected(tls.error());
   return FleetSettings{.target = *target,
                        .tls = *tls,
+                       .tls_resume = options.tls_resume,
                        .server_name = options.server_name,
                        .dialog = {.user = names->user,
                                   .password = names->password,
                                   .first_user = options.first_user,
                                   .users = options.users,
+                                  .together = options.together,
                                   .fetch_headers = options.headers,
                                   .poll = options.poll,
                                   .notify = options.notify,

@@ -11,12 +11,14 @@ constexpr size_t kInflatedBytesMax = size_t{8} << 20;
 }  // namespace
 
 Result<WireStream> WireStream::tls(tls::RecordCrypto& crypto, const tls::ClientContext& context,
-                                   const std::string& server_name, tls::Bytes& wire) {
-  auto handshake = tls::ClientHandshake::start(context, server_name);
+                                   const std::string& server_name, const tls::ClientSession* resume,
+                                   tls::Bytes& wire) {
+  auto handshake = tls::ClientHandshake::start(context, server_name, resume);
   if (!handshake) return std::unexpected(handshake.error());
   WireStream stream;
   stream.crypto_ = &crypto;
   stream.handshake_ = std::make_unique<tls::ClientHandshake>(std::move(*handshake));
+  stream.wants_session_ = context.awaits_ticket();
   if (stream.handshake_->feed({}, wire) == tls::HandshakeState::kFailed) {
     return fail(ErrorKind::kInvalid, std::string(stream.handshake_->failure()));
   }
@@ -71,6 +73,7 @@ WireStream::Input WireStream::take_handshake(tls::ByteSpan received, std::string
     failure_ = handshake_->failure();
     return Input::kBroken;
   }
+  if (wants_session_) session_ = handshake_->session();
   auto result = handshake_->finish();
   if (!result) {
     failure_ = result.error().message;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "compress/deflate_stream.h"
 #include "compress/inflate_stream.h"
@@ -19,9 +20,11 @@ namespace dormouse::loadtest {
 class WireStream {
  public:
   WireStream() = default;  // in clear
-  // Begins a handshake; what to send first goes to `wire`. Borrows `crypto`.
+  // Begins a handshake; what to send first goes to `wire`. Borrows `crypto`; `resume`, a session of
+  // before or null, for the call only.
   static Result<WireStream> tls(tls::RecordCrypto& crypto, const tls::ClientContext& context,
-                                const std::string& server_name, tls::Bytes& wire);
+                                const std::string& server_name, const tls::ClientSession* resume,
+                                tls::Bytes& wire);
   static Result<WireStream> thaw(tls::RecordCrypto& crypto, tls::ByteView frozen);
   // Both ways are deflated from here; a stream that slept is given its history, empty at first.
   // kInvalid: not a history.
@@ -37,6 +40,8 @@ class WireStream {
   void end(tls::Bytes& wire);  // close_notify
 
   bool ready() const { return handshake_ == nullptr; }
+  // What a later connection can resume; once, and only where `context` awaits a ticket.
+  std::optional<tls::ClientSession> take_session() { return std::exchange(session_, std::nullopt); }
   // No part of a record is held: the stream can be frozen.
   bool at_boundary() const {
     return ready() && partial_.empty() && (!inflate_ || inflate_->hindrance() == nullptr);
@@ -55,6 +60,8 @@ class WireStream {
 
   tls::RecordCrypto* crypto_ = nullptr;
   std::unique_ptr<tls::ClientHandshake> handshake_;
+  std::optional<tls::ClientSession> session_;
+  bool wants_session_ = false;
   std::unique_ptr<tls::RecordEngine> engine_;
   std::optional<compress::InflateStream> inflate_;  // with COMPRESS
   compress::DeflateStream deflate_;

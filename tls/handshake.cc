@@ -115,8 +115,15 @@ Result<ClientHandshake> ClientHandshake::start(const ClientContext& context,
     }
     ERR_clear_error();
   }
-  if (resume != nullptr && SSL_set_session(ssl, resume->native()) != 1) {
-    return fail(ErrorKind::kInvalid, take_openssl_error("session cannot be resumed"));
+  if (resume != nullptr) {
+    // A copy: OpenSSL marks a session that TLS 1.3 resumed as used up, and a load test resumes one
+    // session many times (servers without 0-RTT allow it).
+    SSL_SESSION* copy = SSL_SESSION_dup(resume->native());
+    const bool set = copy != nullptr && SSL_set_session(ssl, copy) == 1;
+    SSL_SESSION_free(copy);
+    if (!set) {
+      return fail(ErrorKind::kInvalid, take_openssl_error("session cannot be resumed"));
+    }
   }
   return ClientHandshake(std::move(*driver));
 }

@@ -1,4 +1,4 @@
-// What a full TLS handshake costs each side: the floor of a login. Run it twice at once for the
+// What a TLS handshake costs each side: the floor of a login. Run it twice at once for the
 // two hardware threads of one core; the public-key operations alone are `openssl speed ecdsap256
 // ecdhx25519`.
 
@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "tls/handshake.h"
 #include "tls/self_signed.h"
@@ -16,9 +18,26 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Full handshakes, until the server has the client's Finished and the client the server's.
+// What a client keeps of a full handshake.
+std::optional<ClientSession> first_session(const ServerContext& server_context,
+                                           const ClientContext& awaiting_context) {
+  Result<ClientHandshake> client = ClientHandshake::start(awaiting_context, "localhost", nullptr);
+  Result<ServerHandshake> server = ServerHandshake::start(server_context);
+  if (!client || !server) std::abort();
+  Bytes to_server;
+  Bytes to_client;
+  client->feed({}, to_server);
+  while (client->state() == HandshakeState::kNeedsMore) {
+    if (server->state() == HandshakeState::kNeedsMore) server->feed(to_server, to_client);
+    to_server.clear();
+    client->feed(std::exchange(to_client, {}), to_server);
+  }
+  return client->session();
+}
+
+// Handshakes, until the server has the client's Finished and the client the server's.
 // Counters: microseconds of each side per handshake.
-void full_handshake(benchmark::State& state) {
+void handshake(benchmark::State& state, bool resumed) {
   ServerSettings settings;
   Result<Certificate> certificate = make_self_signed({});
   Result<TicketKey> ticket_key = TicketKey::generate();
@@ -26,15 +45,21 @@ void full_handshake(benchmark::State& state) {
   settings.certificates.push_back(std::move(*certificate));
   settings.ticket_key = std::move(*ticket_key);
   const Result<ServerContext> server_context = ServerContext::create(std::move(settings));
-  const Result<ClientContext> client_context = ClientContext::create({});
-  if (!server_context || !client_context) std::abort();
+  ClientSettings client_settings;
+  const Result<ClientContext> client_context = ClientContext::create(client_settings);
+  client_settings.await_ticket = true;
+  const Result<ClientContext> awaiting_context = ClientContext::create(client_settings);
+  if (!server_context || !client_context || !awaiting_context) std::abort();
+  std::optional<ClientSession> session;
+  if (resumed) session = first_session(*server_context, *awaiting_context);
   Clock::duration of_client{};
   Clock::duration of_server{};
   for ([[maybe_unused]] auto _ : state) {
     Bytes to_server;
     Bytes to_client;
     auto before = Clock::now();
-    Result<ClientHandshake> client = ClientHandshake::start(*client_context, "localhost", nullptr);
+    Result<ClientHandshake> client =
+        ClientHandshake::start(*client_context, "localhost", session ? &*session : nullptr);
     if (!client) std::abort();
     client->feed({}, to_server);
     auto after = Clock::now();
@@ -51,7 +76,9 @@ void full_handshake(benchmark::State& state) {
     of_client += after - before;
     to_client.clear();
     server->feed(to_server, to_client);
-    if (server->state() != HandshakeState::kDone || !server->finish()) std::abort();
+    if (server->state() != HandshakeState::kDone) std::abort();
+    const Result<HandshakeResult> result = server->finish();
+    if (!result || result->resumed != resumed) std::abort();
     of_server += Clock::now() - after;
   }
   const auto per = [&](Clock::duration spent) {
@@ -61,7 +88,8 @@ void full_handshake(benchmark::State& state) {
   state.counters["client_us"] = per(of_client);
   state.counters["server_us"] = per(of_server);
 }
-BENCHMARK(full_handshake)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(handshake, full, false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(handshake, resumed, true)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace dormouse::tls

@@ -185,6 +185,19 @@ TEST_P(EachVersion, SessionIsResumedByAnotherProcessWithTheSameTicketKey) {
   expect_talk(both);
 }
 
+TEST_P(EachVersion, OneSessionIsResumedManyTimes) {
+  const ServerContext context = server_context(with_tickets(1));
+  const ClientContext client_side = client_context(client(true));
+  Both both;
+  connect(context, client_side, both);
+  ASSERT_TRUE(both.session);
+  const std::optional<ClientSession> session = std::move(both.session);
+  for (int round = 0; round < 3; ++round) {
+    connect(context, client_side, both, &*session);
+    EXPECT_TRUE(both.server.resumed) << round;
+  }
+}
+
 TEST_P(EachVersion, TicketOfAnUnknownKeyMeansAFullHandshake) {
   const ClientContext client_side = client_context(client(true));
   Both both;

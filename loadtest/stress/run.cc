@@ -132,7 +132,7 @@ io::Task<Result<WireStream>> StressRun::open(uint32_t index, const io::Fd* socke
   members_[index].client->connected();
   if (!tls_context_) co_return WireStream();
   tls::Bytes hello;
-  auto stream = WireStream::tls(*crypto_, *tls_context_, settings_.server_name, hello);
+  auto stream = WireStream::tls(*crypto_, *tls_context_, settings_.server_name, nullptr, hello);
   if (!stream) co_return std::unexpected(stream.error());
   if (auto sent = co_await send_all(&loop_, socket->get(), &hello); !sent) {
     co_return std::unexpected(sent.error());
