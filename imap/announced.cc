@@ -14,6 +14,7 @@ constexpr uint32_t kToldMax = 1'000'000;
 Result<uint32_t> told_since(const wire::DenToWorker::Begin& begin, const SessionState& state) {
   if (begin.exists() == 0) return 0;
   if (!state.mailbox || begin.exists() < state.mailbox->exists ||
+      (begin.exists() > state.mailbox->exists && !state.mailbox->contexts.empty()) ||
       begin.exists() - state.mailbox->exists > kToldMax) {
     return fail(ErrorKind::kInvalid, "announced messages that do not fit the session's state");
   }

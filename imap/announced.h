@@ -16,7 +16,7 @@
 namespace dormouse::imap {
 
 // How many messages the client was told of beyond what the state says. kInvalid: not with this
-// state, or more than any den announces.
+// state (one with contexts announces nothing), or more than any den announces.
 Result<uint32_t> told_since(const wire::DenToWorker::Begin& begin, const SessionState& state);
 
 // What was created since a mod-sequence, ascending by UID, whether or not it still exists.

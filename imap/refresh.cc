@@ -1,12 +1,14 @@
 // Begin(REFRESH): what a sleeper is owed since its state's mod-sequence, at a cost proportional to
 // what changed: no view is built, no UID list read. The store gives every sequence number in the
-// former view (store::Changes), which is the client's own.
+// former view (store::Changes), which is the client's own. The order of what is said is that of
+// session_changes.cc.
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "imap/announced.h"
+#include "imap/context_updates.h"
 #include "imap/session.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
@@ -22,12 +24,52 @@ Refreshed bye(std::string text) {
   return answer;
 }
 
+// Sequence numbers of the messages that changed, before and after the client has heard of it.
+class Numbers {
+ public:
+  explicit Numbers(const store::Changes& changes) : changes_(changes) {
+    for (const store::Expunged& gone : changes.expunged) {
+      if (gone.former_sequence != 0) former_gone_.push_back(gone.former_sequence);
+    }
+    std::ranges::sort(former_gone_);
+  }
+  // Of one that was there. 0: it was not.
+  uint32_t before(uint32_t uid) const {
+    auto changed = std::ranges::lower_bound(changes_.changed, uid, {}, &store::Message::uid);
+    if (changed != changes_.changed.end() && changed->uid == uid) {
+      return changes_.changed_sequence[size_t(changed - changes_.changed.begin())];
+    }
+    auto gone = std::ranges::lower_bound(changes_.expunged, uid, {}, &store::Expunged::uid);
+    return gone != changes_.expunged.end() && gone->uid == uid ? gone->former_sequence : 0;
+  }
+  // Of one that is there.
+  uint32_t after(uint32_t uid) const {
+    auto arrived = std::ranges::lower_bound(changes_.arrived, uid, {}, &store::Message::uid);
+    if (arrived != changes_.arrived.end() && arrived->uid == uid) {
+      auto left = changes_.former_exists - uint32_t(former_gone_.size());
+      return left + uint32_t(arrived - changes_.arrived.begin()) + 1;
+    }
+    uint32_t former = before(uid);
+    auto lower = std::ranges::lower_bound(former_gone_, former) - former_gone_.begin();
+    return former - uint32_t(lower);
+  }
+
+ private:
+  const store::Changes& changes_;
+  std::vector<uint32_t> former_gone_;
+};
+
 // One refresh; the members are what its steps share.
 class Refresh {
  public:
   // `told`: arrivals that the den has announced since.
-  Refresh(Output& out, SessionState& state, store::Mailbox mailbox, uint32_t told)
-      : out_(out), state_(state), box_(*state.mailbox), mailbox_(mailbox), told_(told) {}
+  Refresh(io::Loop& loop, Output& out, SessionState& state, store::Mailbox mailbox, uint32_t told)
+      : loop_(loop),
+        out_(out),
+        state_(state),
+        box_(*state.mailbox),
+        mailbox_(mailbox),
+        told_(told) {}
 
   // Writes the responses and brings the state up to date.
   io::Task<Result<void>> say(store::Changes changes);
@@ -38,6 +80,7 @@ class Refresh {
   io::Task<Result<void>> say_arrived(const store::Changes& changes);
   uint32_t take_arrivals(const store::Changes& changes);
 
+  io::Loop& loop_;
   Output& out_;
   SessionState& state_;
   MailboxState& box_;
@@ -73,9 +116,21 @@ io::Task<Result<void>> Refresh::say(store::Changes changes) {
                      box_.recent.contains(message.uid), state_.condstore);
     if (out_.full()) IMAP_CO_TRY(co_await out_.drain());
   }
+  // A context may ask what is \Recent.
+  if (!changes.arrived.empty()) box_.recent_count += take_arrivals(changes);
+  ContextUpdates updates(box_.contexts, {&loop_, mailbox_, &box_.recent}, out_);
+  Numbers numbers(changes);
+  if (!box_.contexts.empty()) {
+    IMAP_CO_TRY(updates.prepare());
+    IMAP_CO_TRY(co_await updates.find(&changes));
+    updates.number_removed([&](uint32_t uid) { return numbers.before(uid); });
+    IMAP_CO_TRY(co_await updates.say_removed());
+  }
   IMAP_CO_TRY(co_await say_expunged(changes.expunged, changes.since));
   box_.uid_next = changes.status.uid_next;
   IMAP_CO_TRY(co_await say_arrived(changes));
+  updates.number_added([&](uint32_t uid) { return numbers.after(uid); });
+  IMAP_CO_TRY(co_await updates.say_added());
   box_.mod_seq = changes.status.highest_mod_seq;
   box_.name = changes.status.name;
   co_return Result<void>{};
@@ -124,7 +179,6 @@ io::Task<Result<void>> Refresh::say_arrived(const store::Changes& changes) {
   if (state_.qresync && !vanished.empty()) put_vanished_response(out_.text(), false, vanished);
   if (changes.arrived.empty()) co_return Result<void>{};
   box_.exists += uint32_t(changes.arrived.size());
-  box_.recent_count += take_arrivals(changes);
   if (box_.exists > counted) put_numbered_response(out_.text(), box_.exists, "EXISTS");
   put_numbered_response(out_.text(), box_.recent_count, "RECENT");
   co_return Result<void>{};
@@ -179,9 +233,25 @@ io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionStat
   if (changes->former_exists != state.mailbox->exists) {
     co_return bye("The session cannot be resumed.");
   }
-  Refresh difference(out, state, *mailbox, told);
+  Refresh difference(user.loop(), out, state, *mailbox, told);
   IMAP_CO_TRY(co_await difference.say(std::move(*changes)));
   co_return Refreshed{};
+}
+
+// The state as bytes. What makes it too long may be a context that has grown: then the largest is
+// given up, and the client told so.
+Result<std::string> encode_or_shed(SessionState& state, std::string& out) {
+  while (true) {
+    auto bytes = encode_state(state);
+    bool shed = !bytes && state.mailbox && !state.mailbox->contexts.empty();
+    if (!shed) return bytes;
+    auto& contexts = state.mailbox->contexts;
+    auto largest = std::ranges::max_element(contexts, {}, [](const Context& context) {
+      return std::max(context.order.size(), context.found.ranges().size());
+    });
+    put_no_update(out, largest->tag);
+    contexts.erase(largest);
+  }
 }
 
 // Outside IDLE: whether a NOOP would have nothing to say, so that the den may answer it.
@@ -217,7 +287,7 @@ io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::
   }
   bool settled = due || !state->mailbox;
   if (!settled) settled = co_await nothing_pending(&user, &*state->mailbox);
-  auto bytes = encode_state(*state);
+  auto bytes = encode_or_shed(*state, out.text());
   if (!bytes) co_return bye("The session has become too long to sleep; connect again.");
   auto* parked = answer.mutable_parked();
   parked->set_mode(begin.mode());
@@ -227,7 +297,8 @@ io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::
   if (state->mailbox) {
     // What was not looked at is still only told.
     parked->set_exists(state->mailbox->exists + (due ? 0 : *told));
-    parked->set_announces(due || *told > 0);
+    // Where there are contexts, a worker must look at what came.
+    parked->set_announces((due || *told > 0) && state->mailbox->contexts.empty());
   }
   co_return answer;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "imap/context.h"
 #include "imap/session_state.h"
 #include "imap/syntax/flags.h"
 #include "imap/syntax/uid_set.h"
@@ -29,6 +30,7 @@ struct Selected {
   uint64_t mod_seq = 0;               // the view is of this moment
   UidSet recent;                      // of the view
   UidSet saved_search;                // SEARCHRES
+  std::vector<Context> contexts;      // RETURN (UPDATE)
   std::vector<std::string> keywords;  // as the client was told
   // Mod-sequences of this session's own changes since `mod_seq`: their results were told already.
   std::vector<uint64_t> own_mod_seqs;

@@ -1,9 +1,10 @@
 // Telling the client what changed in its mailbox. Order matters: flags first (their sequence
 // numbers are those before any EXPUNGE), then what is gone, then EXISTS and RECENT, which count
-// what is left.
+// what is left. What leaves a context is told before EXPUNGE, what enters it after EXISTS.
 
 #include <algorithm>
 
+#include "imap/context_updates.h"
 #include "imap/session.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
@@ -39,6 +40,10 @@ io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
 io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_expunge) {
   Selected& box = *selected_;
   bool said = false;
+  ContextUpdates updates(box.contexts, {&host_.loop, box.mailbox, &box.recent}, out_);
+  bool contexts = !box.contexts.empty() &&
+                  changes.changed.size() + changes.expunged.size() + changes.arrived.size() > 0;
+  if (contexts && !updates.prepare()) co_return false;  // busy, as in report_changes()
   for (const store::Message& message : changes.changed) {
     if (std::ranges::count(box.own_mod_seqs, message.mod_seq) != 0) continue;
     auto sequence = box.view.sequence_of(message.uid);
@@ -55,6 +60,16 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
   uint32_t counted = box.view.exists();
   bool arrived = !changes.arrived.empty();
   if (arrived) IMAP_CO_TRY(take_arrivals(changes));
+  if (contexts) {
+    auto found = co_await updates.find(&changes);
+    if (!found && found.error().kind == ErrorKind::kCancelled) {
+      co_return std::unexpected(found.error());
+    }
+    if (!found) co_return say_bye("The mail store must be reopened.");
+    updates.number_removed([&](uint32_t uid) { return *box.view.sequence_of(uid); });
+    IMAP_CO_TRY(co_await updates.say_removed());
+    said = said || updates.any();
+  }
   // The den may have announced them all (restore_mailbox).
   bool more = box.view.exists() > counted;
   box.mod_seq = changes.status.highest_mod_seq;
@@ -69,6 +84,10 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
     if (more) put_numbered_response(out_.text(), box.view.exists(), "EXISTS");
     put_numbered_response(out_.text(), box.recent_count(), "RECENT");
     said = true;
+  }
+  if (contexts) {
+    updates.number_added([&](uint32_t uid) { return *box.view.sequence_of(uid); });
+    IMAP_CO_TRY(co_await updates.say_added());
   }
   co_return said;
 }

@@ -131,6 +131,14 @@ Result<> Session::restore_mailbox(const MailboxState& state, uint32_t told) {
     box.mod_seq = state.mod_seq;
     box.recent = box.view.intersect(state.recent);
     box.saved_search = box.view.intersect(state.saved_search);
+    box.contexts = state.contexts;
+    for (Context& context : box.contexts) {
+      context.found = box.view.intersect(context.found);
+      if (!context.order.empty() && context.order.size() != context.found.count()) {
+        selected_.reset();
+        return say_bye("The session cannot be resumed.");
+      }
+    }
     auto names = mailbox->keywords();
     if (!names) return say_bye("The selected mailbox cannot be opened.");
     size_t known = std::min<size_t>(state.keyword_count, names->size());

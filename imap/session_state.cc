@@ -40,6 +40,49 @@ Result<UidSet> unpack(const Packed& packed, uint32_t uid_next, const char* what)
   return uids;
 }
 
+using Packed64 = google::protobuf::RepeatedField<uint64_t>;
+
+void pack_order(const std::vector<uint32_t>& order, Packed64* out) {
+  uint32_t at = 0;
+  for (size_t i = 0; i < order.size();) {
+    size_t end = i + 1;
+    while (end < order.size() && order[end] == order[end - 1] + 1) ++end;
+    int64_t distance = int64_t(order[i]) - at;
+    uint64_t zigzag = distance < 0 ? 2 * uint64_t(-distance) - 1 : 2 * uint64_t(distance);
+    out->Add(2 * zigzag + (end - i > 1 ? 1 : 0));
+    if (end - i > 1) out->Add(end - i - 2);
+    at = order[end - 1];
+    i = end;
+  }
+}
+
+// Into `order` and `found`. False: no order of different UIDs below `uid_next`.
+bool unpack_order(const Packed64& packed, uint32_t uid_next, Context* out) {
+  int64_t at = 0;
+  for (int i = 0; i < packed.size(); ++i) {
+    uint64_t token = packed.Get(i);
+    bool run = (token & 1) != 0;
+    uint64_t zigzag = token / 2;
+    if (zigzag > 2 * uint64_t{UINT32_MAX}) return false;
+    int64_t first = at + ((zigzag & 1) != 0 ? -int64_t(zigzag / 2) - 1 : int64_t(zigzag / 2));
+    uint64_t more = 0;
+    if (run) {
+      if (++i == packed.size() || packed.Get(i) >= kContextSortedMax) return false;
+      more = packed.Get(i) + 1;
+    }
+    if (first < 1 || uint64_t(first) + more >= uid_next) return false;
+    if (out->order.size() + more >= kContextSortedMax) return false;
+    UidRange range{uint32_t(first), uint32_t(uint64_t(first) + more)};
+    UidSet these;
+    these.add(range);
+    if (!out->found.intersect(these).empty()) return false;
+    out->found.add(range);
+    for (uint64_t uid = range.first; uid <= range.last; ++uid) out->order.push_back(uint32_t(uid));
+    at = range.last;
+  }
+  return true;
+}
+
 // Answers what is wrong, or "".
 std::string_view wrong_with(const wire::SessionState::Mailbox& in) {
   if (in.guid().size() != store::Guid{}.bytes.size()) return "GUID";
@@ -52,6 +95,61 @@ std::string_view wrong_with(const wire::SessionState::Mailbox& in) {
   if (in.recent_count() > in.exists()) return "RECENT";
   if (in.keyword_count() > store::kKeywordsMax) return "keyword count";
   return "";
+}
+
+bool valid_tag(std::string_view tag) {
+  // tag of RFC 3501 9: ASTRING-CHAR except "+".
+  return !tag.empty() && tag.size() <= kTagBytesMax && std::ranges::all_of(tag, [](char c) {
+    return c > 0x20 && c < 0x7f && std::strchr("(){%*\"\\+", c) == nullptr;
+  });
+}
+
+Result<Context> decode_context(const wire::SessionState::Context& in, uint32_t uid_next) {
+  auto refuse = [](std::string what) {
+    return fail(ErrorKind::kInvalid, "session state: a context's " + what);
+  };
+  Context out;
+  if (!valid_tag(in.tag())) return refuse("tag");
+  auto search = read_program(in.program());
+  if (!search) return refuse("program");
+  bool sorted = !search->order.empty();
+  if (sorted ? in.found_size() != 0 : in.order_size() != 0) return refuse("form of result");
+  if (in.now_s() < 0) return refuse("time");
+  auto found = unpack(in.found(), uid_next, "a context's result");
+  if (!found) return std::unexpected(found.error());
+  out.found = std::move(*found);
+  if (sorted && !unpack_order(in.order(), uid_next, &out)) return refuse("order");
+  out.tag = in.tag();
+  out.program = in.program();
+  out.now_s = in.now_s();
+  return out;
+}
+
+Result<std::vector<Context>> decode_contexts(const wire::SessionState::Mailbox& in) {
+  std::vector<Context> out;
+  if (size_t(in.contexts_size()) > kContextsMax) {
+    return fail(ErrorKind::kInvalid, "session state: too many contexts");
+  }
+  for (const auto& one : in.contexts()) {
+    auto context = decode_context(one, in.uid_next());
+    if (!context) return std::unexpected(context.error());
+    bool twice =
+        std::ranges::any_of(out, [&](const Context& other) { return other.tag == context->tag; });
+    if (twice) return fail(ErrorKind::kInvalid, "session state: two contexts of one tag");
+    out.push_back(std::move(*context));
+  }
+  return out;
+}
+
+void encode_context(const Context& from, wire::SessionState::Context* to) {
+  to->set_tag(from.tag);
+  to->set_program(from.program);
+  to->set_now_s(from.now_s);
+  if (from.order.empty()) {
+    pack(from.found, to->mutable_found());
+  } else {
+    pack_order(from.order, to->mutable_order());
+  }
 }
 
 Result<MailboxState> decode_mailbox(const wire::SessionState::Mailbox& in) {
@@ -78,17 +176,13 @@ Result<MailboxState> decode_mailbox(const wire::SessionState::Mailbox& in) {
   out.recent = std::move(*recent);
   out.saved_search = std::move(*saved);
   out.unreported = std::move(*unreported);
+  auto contexts = decode_contexts(in);
+  if (!contexts) return std::unexpected(contexts.error());
+  out.contexts = std::move(*contexts);
   if (out.unreported.count() > out.exists || out.recent_count > out.recent.count()) {
     return fail(ErrorKind::kInvalid, "session state: more messages than the mailbox had");
   }
   return out;
-}
-
-bool valid_tag(std::string_view tag) {
-  // tag of RFC 3501 9: ASTRING-CHAR except "+".
-  return !tag.empty() && tag.size() <= kTagBytesMax && std::ranges::all_of(tag, [](char c) {
-    return c > 0x20 && c < 0x7f && std::strchr("(){%*\"\\+", c) == nullptr;
-  });
 }
 
 }  // namespace
@@ -116,6 +210,7 @@ Result<std::string> encode_state(const SessionState& state) {
     pack(from.recent, to->mutable_recent());
     pack(from.saved_search, to->mutable_saved_search());
     pack(from.unreported, to->mutable_unreported());
+    for (const Context& context : from.contexts) encode_context(context, to->add_contexts());
   }
   std::string bytes = out.SerializeAsString();
   if (bytes.size() > kSessionStateBytesMax) {

@@ -7,7 +7,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "imap/context.h"
 #include "imap/syntax/uid_set.h"
 #include "io/result.h"
 #include "store/types.h"
@@ -31,6 +33,7 @@ struct MailboxState {
   uint32_t recent_count = 0;
   UidSet saved_search;
   UidSet unreported;
+  std::vector<Context> contexts;
   uint32_t keyword_count = 0;
   uint32_t keyword_digest = 0;
   bool operator==(const MailboxState&) const = default;

@@ -28,6 +28,16 @@ SessionState sample() {
   box.unreported = UidSet{17, 19};
   box.keyword_count = 3;
   box.keyword_digest = 77;
+  Context& search = box.contexts.emplace_back();
+  search.tag = "B01";
+  search.program = "UID SEARCH NOT SEEN";
+  search.now_s = 1'700'000'000;
+  search.found = UidSet{3, 4, 5, 4999};
+  Context& sort = box.contexts.emplace_back();
+  sort.tag = "B02";
+  sort.program = "SORT (REVERSE DATE) US-ASCII ALL";
+  sort.order = {4000, 3, 4, 5, 2, 1, 4998, 4999};
+  for (uint32_t uid : {1, 2, 3, 4, 5, 4000, 4998, 4999}) sort.found.add(uid);
   return state;
 }
 
@@ -58,6 +68,7 @@ TEST(SessionState, an_idle_session_takes_less_than_100_bytes) {
   state.mailbox->name = "INBOX";
   state.mailbox->saved_search.clear();
   state.mailbox->unreported.clear();
+  state.mailbox->contexts.clear();
   EXPECT_LT(encode_state(state)->size(), 100u);
 }
 
@@ -103,6 +114,66 @@ TEST(SessionState, what_no_worker_wrote_is_refused) {
         raw.mutable_mailbox()->add_recent(UINT32_MAX);
       },
       "UIDs that overflow");
+}
+
+TEST(SessionState, contexts_that_no_worker_wrote_are_refused) {
+  auto change = [](auto edit, std::string_view why) {
+    wire::SessionState raw = encoded(sample());
+    edit(raw.mutable_mailbox());
+    expect_refused(raw, why);
+  };
+  change([](auto* box) { box->mutable_contexts(0)->set_tag("a b"); }, "tag");
+  change([](auto* box) { box->mutable_contexts(0)->set_tag("B02"); }, "two of one tag");
+  change([](auto* box) { box->mutable_contexts(0)->set_program("NOOP"); }, "program");
+  change([](auto* box) { box->mutable_contexts(0)->set_program("SEARCH 1:2"); }, "not frozen");
+  change([](auto* box) { box->mutable_contexts(0)->set_now_s(-1); }, "time");
+  change([](auto* box) { box->mutable_contexts(0)->add_found(7); }, "half a range");
+  change([](auto* box) { box->mutable_contexts(0)->add_order(4); }, "an order of a SEARCH");
+  change([](auto* box) { box->mutable_contexts(1)->add_found(4); }, "a set of a SORT");
+  for (std::vector<uint64_t> order : {std::vector<uint64_t>{0},
+                                      {4, 0},
+                                      {5},
+                                      {6},
+                                      {5, 4998},
+                                      {5, UINT64_MAX},
+                                      {UINT64_MAX},
+                                      {4 * 5000},
+                                      {8, 5, 0, 6}}) {
+    change(
+        [&](auto* box) {
+          box->mutable_contexts(1)->clear_order();
+          for (uint64_t token : order) box->mutable_contexts(1)->add_order(token);
+        },
+        "no order of different UIDs");
+  }
+  change(
+      [](auto* box) {
+        for (size_t i = 0; i < kContextsMax; ++i) {
+          *box->add_contexts() = box->contexts(0);
+          box->mutable_contexts(box->contexts_size() - 1)->set_tag("C" + std::to_string(i));
+        }
+      },
+      "too many");
+}
+
+TEST(SessionState, an_order_takes_two_bytes_a_message_at_the_most_and_as_many_a_run) {
+  SessionState state = sample();
+  state.mailbox->contexts.resize(1);
+  Context& sort = state.mailbox->contexts[0];
+  sort.program = "SORT (SUBJECT) US-ASCII ALL";
+  sort.found.clear();
+  size_t empty = encode_state(state)->size();
+  for (uint32_t i = 0; i < 1500; ++i) sort.order.push_back(1 + i * 701 % 1500);
+  EXPECT_LE(encode_state(state)->size(), empty + 2 * 1500 + 4);
+  sort.order.clear();
+  for (uint32_t uid = 2000; uid <= 4900; ++uid) sort.order.push_back(uid);
+  for (uint32_t uid = 1; uid < 2000; ++uid) sort.order.push_back(uid);
+  EXPECT_LE(encode_state(state)->size(), empty + 13) << "two runs";
+  sort.order.clear();
+  for (uint32_t i = 0; i < 4000; ++i) sort.order.push_back(1 + i * 701 % 4001);
+  auto bytes = encode_state(state);
+  ASSERT_FALSE(bytes);
+  EXPECT_EQ(bytes.error().kind, ErrorKind::kLimit);
 }
 
 TEST(SessionState, the_keyword_digest_tells_names_and_order) {

@@ -209,8 +209,9 @@ io::Task<Result<void>> Session::park(bool small_talk) {
   parked.set_idle_tag(idle_tag_);
   parked.set_state(std::move(*state));
   parked.set_small_talk(small_talk);
-  // Everything was reported, or there is nothing to report: EXISTS is all that an arrival changes.
-  if (selected_ && small_talk) {
+  // Everything was reported, or there is nothing to report: EXISTS is all that an arrival changes,
+  // unless a context must look at it.
+  if (selected_ && small_talk && selected_->contexts.empty()) {
     parked.set_announces(true);
     parked.set_exists(selected_->view.exists());
   }
@@ -249,6 +250,8 @@ Result<std::string> Session::freeze() const {
     to.recent_count = from.recent_count();
     to.saved_search = from.view.coarsen(from.saved_search);
     to.unreported = from.view.unreported();
+    to.contexts = from.contexts;
+    for (Context& context : to.contexts) context.found = from.view.coarsen(context.found);
     to.keyword_count = uint32_t(from.keywords.size());
     to.keyword_digest = keyword_digest(from.keywords);
   }

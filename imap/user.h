@@ -38,6 +38,7 @@ class User {
   User& operator=(const User&) = delete;
 
   const std::string& name() const { return name_; }
+  io::Loop& loop() { return loop_; }
   Identity& identity() { return identity_; }
 
   // The store, opened at the first call; under the user's identity. Fails kUnavailable once the

@@ -1,5 +1,6 @@
 // SEARCH and SORT, and their UID forms (RFC 3501 6.4.4, 5256) with ESEARCH and ESORT (RFC 4731,
-// 5267 3), SEARCHRES (5182), PARTIAL (9394), WITHIN (5032) and MODSEQ (7162).
+// 5267 3), SEARCHRES (5182), PARTIAL (9394), WITHIN (5032) and MODSEQ (7162); UPDATE makes a
+// context of one, CANCELUPDATE ends it (5267 4.3).
 
 #include <fmt/format.h>
 
@@ -41,12 +42,16 @@ class Searching {
         command_(command),
         search_(*command.as<Search>()),
         options_(search_.return_options.value_or(0)),
-        box_(*session.selected()) {}
+        box_(*session.selected()),
+        saved_before_(box_.saved_search),
+        now_s_(std::time(nullptr)) {}
 
   // nullopt: found; else the answer instead.
   io::Task<Result<std::optional<Reply>>> find();
   void save();
   void put();
+  // UPDATE: false where it is refused.
+  bool keep_context();
 
  private:
   bool sorts() const { return !search_.order.empty(); }
@@ -69,13 +74,15 @@ class Searching {
   const Search& search_;
   const SearchReturn options_;
   Selected& box_;
+  const UidSet saved_before_;  // "$" of the search keys
+  const int64_t now_s_;
   Found found_;
 };
 
 io::Task<Result<std::optional<Reply>>> Searching::find() {
   auto keywords = box_.mailbox.keywords();
   if (!keywords) co_return refusal(keywords.error());
-  auto program = SearchProgram::compile(search_, &box_, std::move(*keywords), std::time(nullptr));
+  auto program = SearchProgram::compile(search_, &box_, std::move(*keywords), now_s_);
   if (!program) co_return no(program.error());
   auto refused = co_await run(&*program);
   if (!refused || *refused || !sorts()) co_return refused;
@@ -214,11 +221,39 @@ void Searching::put() {
   line.end();
 }
 
+bool uses_clock(const SearchKey& key) {
+  return key.op == SearchOp::kOlder || key.op == SearchOp::kYounger ||
+         std::ranges::any_of(key.children, uses_clock);
+}
+
+bool Searching::keep_context() {
+  Context context;
+  context.tag = command_.tag;
+  put_search_program(context.program, freeze_search(search_, box_.view, saved_before_));
+  bool too_much = box_.contexts.size() >= kContextsMax || found_.order.size() > kContextSortedMax ||
+                  // Too long, or too deep by the NOT that an empty set becomes.
+                  !read_program(context.program);
+  if (too_much) return false;
+  if (uses_clock(search_.key)) context.now_s = now_s_;
+  context.found = std::move(found_.uids);
+  context.order = std::move(found_.order);
+  box_.contexts.push_back(std::move(context));
+  return true;
+}
+
+bool has_context(const Selected& box, std::string_view tag) {
+  return std::ranges::any_of(box.contexts, [&](const Context& one) { return one.tag == tag; });
+}
+
 }  // namespace
 
 Answer run_search(Session& session, const Command& command) {
   const Search& search = *command.as<Search>();
   SearchReturn options = search.return_options.value_or(0);
+  bool update = (options & kReturnUpdate) != 0;
+  if (update && has_context(*session.selected(), command.tag)) {
+    co_return bad("Tag reuse: a context has it.");
+  }
   if (search.has_mod_seq) session.enable_condstore();
   Searching searching(session, command);
   auto refused = co_await searching.find();
@@ -231,11 +266,21 @@ Answer run_search(Session& session, const Command& command) {
   searching.save();
   searching.put();
   std::string_view name = search.order.empty() ? "Search" : "Sort";
-  if ((options & kReturnUpdate) == 0) co_return ok(fmt::format("{} completed.", name));
-  session.out().text() += fmt::format("* NO [NOUPDATE \"{}\"] Too many contexts\r\n", command.tag);
+  if (!update) co_return ok(fmt::format("{} completed.", name));
+  if (searching.keep_context()) co_return ok(fmt::format("{} completed, will notify.", name));
+  put_no_update(session.out().text(), command.tag);
   co_return ok(fmt::format("{} completed, will not notify.", name));
 }
 
-Answer run(Session&, const CancelUpdate&) { co_return no("No such context."); }
+Answer run(Session& session, const CancelUpdate& arguments) {
+  Selected& box = *session.selected();
+  bool all = true;
+  for (const std::string& tag : arguments.tags) {
+    all =
+        std::erase_if(box.contexts, [&](const Context& one) { return one.tag == tag; }) != 0 && all;
+  }
+  if (!all) co_return no("No context has such a tag; the others will not be updated.");
+  co_return ok("No further updates.");
+}
 
 }  // namespace dormouse::imap

@@ -276,7 +276,41 @@ void EsearchLine::partial(const PartialRange& range, std::span<const std::uint32
   out_.push_back(')');
 }
 
+void EsearchLine::put_changes(std::span<const ResultChange> changes, std::uint32_t step) {
+  std::vector<std::uint32_t> numbers;
+  for (std::size_t i = 0; i < changes.size();) {
+    const std::uint32_t position = changes[i].position;
+    std::uint32_t next = position;
+    numbers.clear();
+    for (; i < changes.size() && changes[i].position == next; ++i) {
+      numbers.push_back(changes[i].number);
+      if (position != 0) next += step;
+    }
+    if (out_.back() != '(') out_.push_back(' ');
+    put_number(out_, position);
+    out_.push_back(' ');
+    put_ordered_set(out_, numbers);
+  }
+  out_.push_back(')');
+}
+
+void EsearchLine::removed(std::span<const ResultChange> changes) {
+  out_ += " REMOVEFROM (";
+  put_changes(changes, 0);  // what is gone makes room for the next
+}
+
+void EsearchLine::added(std::span<const ResultChange> changes) {
+  out_ += " ADDTO (";
+  put_changes(changes, 1);
+}
+
 void EsearchLine::end() { out_ += "\r\n"; }
+
+void put_no_update(std::string& out, std::string_view tag) {
+  out += "* NO [NOUPDATE ";
+  put_string(out, tag);
+  out += "] Too many contexts\r\n";
+}
 
 void put_search_program(std::string& out, const Search& search) {
   if (search.uid) out += "UID ";

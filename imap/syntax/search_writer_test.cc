@@ -43,6 +43,29 @@ TEST(SearchWriter, WritesSearchAndSortInBothForms) {
             "PARTIAL (100:200 NIL) PARTIAL (100:200 NIL)\r\n");
 }
 
+TEST(SearchWriter, WritesChangesOfAResultInTheirOrder) {
+  std::string out;
+  auto removed = [&](std::vector<ResultChange> changes) {
+    EsearchLine line(out, "B01", true);
+    line.removed(changes);
+    line.end();
+  };
+  auto added = [&](std::vector<ResultChange> changes) {
+    EsearchLine line(out, "C01", false);
+    line.added(changes);
+    line.end();
+  };
+  added({{0, 32768}, {0, 32769}});
+  added({{1, 2731}, {2, 2732}, {3, 2733}, {7, 5}, {8, 4}, {8, 3}});
+  removed({{0, 5}, {0, 6}, {0, 9}});
+  removed({{2, 9}, {2, 8}, {2, 7}, {4, 1}, {1, 2}});
+  EXPECT_EQ(out,
+            "* ESEARCH (TAG \"C01\") ADDTO (0 32768:32769)\r\n"
+            "* ESEARCH (TAG \"C01\") ADDTO (1 2731:2733 7 5,4 8 3)\r\n"
+            "* ESEARCH (TAG \"B01\") UID REMOVEFROM (0 5:6,9)\r\n"
+            "* ESEARCH (TAG \"B01\") UID REMOVEFROM (2 9,8,7 4 1 1 2)\r\n");
+}
+
 TEST(SearchWriter, WhatItWritesOfAProgramIsReadBackTheSame) {
   for (const char* text : {
            "SEARCH ALL",

@@ -64,6 +64,13 @@ void put_sort_response(std::string& out, std::span<const std::uint32_t> found,
 // "5,3:4,1": a sequence-set in the order given; ranges only ever ascend (RFC 5267 3.2).
 void put_ordered_set(std::string& out, std::span<const std::uint32_t> numbers);
 
+// One message that enters or leaves a result: its position there, counted from 1 at the moment of
+// the change, or 0 where the order of the mailbox tells it.
+struct ResultChange {
+  std::uint32_t position = 0;
+  std::uint32_t number = 0;
+};
+
 // * ESEARCH (TAG "a") UID MIN 2 COUNT 3 ALL 2:4 MODSEQ 917162500 (RFC 4731 3.1, 5267 3 and 4).
 // What must be left out for an empty result (MIN, MAX, ALL) is the caller's to leave out.
 class EsearchLine {
@@ -76,13 +83,20 @@ class EsearchLine {
   // PARTIAL (-1:-100 5:9), PARTIAL (1:100 NIL)
   void partial(const PartialRange& range, const UidSet& found);
   void partial(const PartialRange& range, std::span<const std::uint32_t> ordered);
+  // REMOVEFROM (0 5:7 3 9), ADDTO (1 2731:2733): in the order in which they are to be done
+  // (RFC 5267 4.3). Neighbours that one position can say are joined.
+  void removed(std::span<const ResultChange> changes);
+  void added(std::span<const ResultChange> changes);
   void end();
 
  private:
   void begin_partial(const PartialRange& range);
+  void put_changes(std::span<const ResultChange> changes, std::uint32_t step);
   std::string& out_;
 };
 
+// * NO [NOUPDATE "B02"] Too many contexts (RFC 5267 4.3.1)
+void put_no_update(std::string& out, std::string_view tag);
 // The program of a SEARCH or SORT as a command without tag and return options: "UID SORT (REVERSE
 // DATE) UTF-8 UNSEEN SUBJECT x". parse_command() reads it back as it was.
 void put_search_program(std::string& out, const Search& search);
