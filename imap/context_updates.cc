@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <optional>
 
 #include "imap/commands/commands.h"
 #include "imap/try.h"
@@ -31,21 +34,24 @@ class Insertion {
   SearchPlace place_;
   const SortOrder& order_;
   std::vector<uint32_t>& uids_;
-  std::map<uint32_t, SortValues> known_;  // bounded by kContextSortedMax
-  std::map<uint32_t, bool> gone_;
+  std::map<uint32_t, std::optional<SortValues>> known_;  // bounded by kContextSortedMax
+  size_t read_ = 0;
 };
 
 io::Task<Result<const SortValues*>> Insertion::values_of(uint32_t uid) {
-  if (auto known = known_.find(uid); known != known_.end()) co_return &known->second;
-  if (gone_.contains(uid)) co_return nullptr;
-  auto read = co_await sort_values(place_.loop, place_.mailbox, &order_, {uid});
-  if (!read) co_return std::unexpected(read.error());
-  if (!read->empty()) co_return &known_.emplace(uid, std::move(read->front())).first->second;
-  gone_.emplace(uid, true);
-  if (auto rested = co_await place_.loop->yield(); !rested) {
-    co_return std::unexpected(rested.error());
+  auto known = known_.find(uid);
+  if (known == known_.end()) {
+    if (++read_ % kBatchMessages == 0) {
+      if (auto rested = co_await place_.loop->yield(); !rested) {
+        co_return std::unexpected(rested.error());
+      }
+    }
+    auto read = co_await sort_values(place_.loop, place_.mailbox, &order_, {uid});
+    if (!read) co_return std::unexpected(read.error());
+    known = known_.emplace(uid, std::nullopt).first;
+    if (!read->empty()) known->second = std::move(read->front());
   }
-  co_return nullptr;
+  co_return known->second ? &*known->second : nullptr;
 }
 
 io::Task<Result<size_t>> Insertion::insert(const SortValues* values, size_t from) {
@@ -157,6 +163,27 @@ void ContextUpdates::remove(Context& context, Update& update, const UidSet& gone
   context.order = std::move(kept);
 }
 
+io::Task<Result<std::vector<SortValues>>> ContextUpdates::sorted_values(const SortOrder* order,
+                                                                        UidSet uids) {
+  std::vector<SortValues> all;
+  for (uint64_t at = 0; at < uids.count(); at += kBatchMessages) {
+    std::vector<uint32_t> batch;
+    uids.slice(at, at + kBatchMessages).each([&](uint32_t uid) {
+      batch.push_back(uid);
+      return true;
+    });
+    auto values = co_await sort_values(place_.loop, place_.mailbox, order, std::move(batch));
+    if (!values) co_return std::unexpected(values.error());
+    std::ranges::move(*values, std::back_inserter(all));
+    if (at + kBatchMessages >= uids.count()) break;
+    if (auto rested = co_await place_.loop->yield(); !rested) {
+      co_return std::unexpected(rested.error());
+    }
+  }
+  std::ranges::sort(all, [&](const auto& a, const auto& b) { return order->before(a, b); });
+  co_return all;
+}
+
 io::Task<Result<void>> ContextUpdates::add(size_t index, UidSet uids) {
   if (uids.empty()) co_return Result<void>{};
   any_ = true;
@@ -175,14 +202,8 @@ io::Task<Result<void>> ContextUpdates::add(size_t index, UidSet uids) {
     co_return Result<void>{};
   }
   SortOrder order(update.search.order);
-  std::vector<uint32_t> list;
-  uids.each([&](uint32_t uid) {
-    list.push_back(uid);
-    return true;
-  });
-  auto values = co_await sort_values(place_.loop, place_.mailbox, &order, std::move(list));
+  auto values = co_await sorted_values(&order, std::move(uids));
   if (!values) co_return std::unexpected(values.error());
-  std::ranges::sort(*values, [&](const auto& a, const auto& b) { return order.before(a, b); });
   Insertion insertion(place_, order, context.order);
   size_t from = 0;
   for (const SortValues& one : *values) {

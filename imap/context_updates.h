@@ -9,7 +9,6 @@
 // date after say_added(). Only what changed is looked at; a SORT reads of the others as many as it
 // takes to find a place (the logarithm), and only those.
 
-#include <map>
 #include <vector>
 
 #include "imap/commands/search_run.h"
@@ -63,6 +62,8 @@ class ContextUpdates {
   io::Task<Result<UidSet>> matches(size_t index, const std::vector<store::Message>* rows);
   void remove(Context& context, Update& update, const UidSet& gone);
   io::Task<Result<void>> add(size_t index, UidSet uids);
+  // Of `uids`, in that order.
+  io::Task<Result<std::vector<SortValues>>> sorted_values(const SortOrder* order, UidSet uids);
   io::Task<Result<void>> say(size_t index, bool added);
 
   std::vector<Context>& contexts_;

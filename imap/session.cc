@@ -312,13 +312,14 @@ void Session::enable_qresync() {
 std::string Session::describe() const {
   uint64_t now_ms = host_.loop.now_ms();
   return fmt::format(
-      "session={:x} user={} remote={} state={} mailbox={} command={} age_s={} quiet_s={} "
-      "out_bytes={} awake=\"{}\"\n",
+      "session={:x} user={} remote={} state={} mailbox={} contexts={} command={} age_s={} "
+      "quiet_s={} out_bytes={} awake=\"{}\"\n",
       id_, user_.name(), remote_address_,
       idle_       ? "idle"
       : selected_ ? "selected"
                   : "authenticated",
       selected_ ? std::string_view(selected_->name) : std::string_view("-"),
+      selected_ ? selected_->contexts.size() : size_t{0},
       command_.empty() ? std::string_view("-") : std::string_view(command_),
       (now_ms - born_ms_) / 1000, (now_ms - quiet_since_ms_) / 1000, out_.sent_bytes(),
       !awake_because_.empty()  ? std::string_view(awake_because_)
