@@ -63,13 +63,16 @@ class Numbers {
 class Refresh {
  public:
   // `told`: arrivals that the den has announced since.
-  Refresh(io::Loop& loop, Output& out, SessionState& state, store::Mailbox mailbox, uint32_t told)
+  // `flags`: whether changes of flags are told.
+  Refresh(io::Loop& loop, Output& out, SessionState& state, store::Mailbox mailbox, uint32_t told,
+          bool flags)
       : loop_(loop),
         out_(out),
         state_(state),
         box_(*state.mailbox),
         mailbox_(mailbox),
-        told_(told) {}
+        told_(told),
+        flags_(flags) {}
 
   // Writes the responses and brings the state up to date.
   io::Task<Result<void>> say(store::Changes changes);
@@ -86,6 +89,7 @@ class Refresh {
   MailboxState& box_;
   store::Mailbox mailbox_;
   uint32_t told_;
+  bool flags_;
   std::vector<std::string> names_;
 };
 
@@ -109,8 +113,8 @@ Result<> Refresh::know_keywords(const store::Changes& changes) {
 }
 
 io::Task<Result<void>> Refresh::say(store::Changes changes) {
-  IMAP_CO_TRY(know_keywords(changes));
-  for (size_t i = 0; i < changes.changed.size(); ++i) {
+  if (flags_) IMAP_CO_TRY(know_keywords(changes));
+  for (size_t i = 0; flags_ && i < changes.changed.size(); ++i) {
     const store::Message& message = changes.changed[i];
     put_flags_update(out_.text(), changes.changed_sequence[i], message, names_,
                      box_.recent.contains(message.uid), state_.condstore);
@@ -203,8 +207,10 @@ uint32_t Refresh::take_arrivals(const store::Changes& changes) {
   return count;
 }
 
+}  // namespace
+
 io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionState& state,
-                                            uint32_t told) {
+                                            uint32_t told, bool flags) {
   auto store = user.store();
   if (!store) co_return std::unexpected(store.error());
   auto mailbox = (*store)->open_mailbox(state.mailbox->guid);
@@ -233,13 +239,11 @@ io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionStat
   if (changes->former_exists != state.mailbox->exists) {
     co_return bye("The session cannot be resumed.");
   }
-  Refresh difference(user.loop(), out, state, *mailbox, told);
+  Refresh difference(user.loop(), out, state, *mailbox, told, flags);
   IMAP_CO_TRY(co_await difference.say(std::move(*changes)));
   co_return Refreshed{};
 }
 
-// The state as bytes. What makes it too long may be a context that has grown: then the largest is
-// given up, and the client told so.
 Result<std::string> encode_or_shed(SessionState& state, std::string& out) {
   while (true) {
     auto bytes = encode_state(state);
@@ -254,23 +258,36 @@ Result<std::string> encode_or_shed(SessionState& state, std::string& out) {
   }
 }
 
-// Outside IDLE: whether a NOOP would have nothing to say, so that the den may answer it.
-io::Task<bool> nothing_pending(User* user, const MailboxState* box) {
-  if (!box->unreported.empty()) co_return false;
-  auto store = user->store();
-  if (!store) co_return false;
-  auto mailbox = (*store)->open_mailbox(box->guid);
-  if (!mailbox) co_return false;
-  auto synced = co_await user->shared_sync(*mailbox);
-  if (synced && synced->any()) user->notify(mailbox->id(), nullptr);
+io::Task<Result<bool>> has_changed(User& user, const MailboxState& box) {
+  auto store = user.store();
+  if (!store) co_return std::unexpected(store.error());
+  auto mailbox = (*store)->open_mailbox(box.guid);
+  if (!mailbox) co_return std::unexpected(mailbox.error());
+  auto synced = co_await user.shared_sync(*mailbox);
+  if (!synced) co_return std::unexpected(synced.error());
+  if (synced->any()) user.notify(mailbox->id(), nullptr);
   auto status = mailbox->status();
-  co_return synced&& status && status->uid_validity == box->uid_validity &&
-      status->highest_mod_seq == box->mod_seq;
+  if (!status) co_return std::unexpected(status.error());
+  co_return status->uid_validity != box.uid_validity || status->highest_mod_seq != box.mod_seq;
 }
 
-}  // namespace
+Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& guid) {
+  auto store = user.store();
+  if (!store) return std::unexpected(store.error());
+  auto mailbox = (*store)->open_mailbox(guid);
+  if (!mailbox) return std::unexpected(mailbox.error());
+  auto watched = mailbox->watched_directories();
+  if (!watched) return std::unexpected(watched.error());
+  std::vector<wire::Directory> places;
+  for (const auto& directory : *watched) {
+    wire::Directory& place = places.emplace_back();
+    place.set_handle(directory.key);
+    place.set_path(directory.path);
+  }
+  return places;
+}
 
-io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::Begin begin) {
+io::Task<Result<Refreshed>> refresh(Session& session, wire::DenToWorker::Begin begin) {
   auto state = decode_state(begin.state());
   if (!state) co_return bye("The session cannot be resumed.");
   state->idle = begin.mode() == wire::WorkerToDen::Parked::IDLE;
@@ -280,14 +297,21 @@ io::Task<Result<Refreshed>> refresh(User& user, Output& out, wire::DenToWorker::
   bool due = state->idle && state->mailbox && state->mailbox->unreported.empty();
   auto told = told_since(begin, *state);
   if (!told) co_return bye("The session cannot be resumed.");
+  if (state->notify) {
+    co_return co_await session.refresh_notify(std::move(begin), std::move(*state), *told);
+  }
   Refreshed answer;
   if (due) {
-    auto said = co_await refresh_mailbox(user, out, *state, *told);
+    auto said = co_await refresh_mailbox(session.user(), session.out(), *state, *told, true);
     if (!said || !said->bye().empty()) co_return said;
   }
   bool settled = due || !state->mailbox;
-  if (!settled) settled = co_await nothing_pending(&user, &*state->mailbox);
-  auto bytes = encode_or_shed(*state, out.text());
+  // Outside IDLE: whether a NOOP would have nothing to say, so that the den may answer it.
+  if (!settled && state->mailbox->unreported.empty()) {
+    auto changed = co_await has_changed(session.user(), *state->mailbox);
+    settled = changed && !*changed;
+  }
+  auto bytes = encode_or_shed(*state, session.out().text());
   if (!bytes) co_return bye("The session has become too long to sleep; connect again.");
   auto* parked = answer.mutable_parked();
   parked->set_mode(begin.mode());

@@ -91,7 +91,8 @@ void Session::shut_down(std::string text) {
 }
 
 void Session::mailbox_changed(int64_t mailbox_id) {
-  if (!idle_ || !selected_ || selected_->mailbox.id() != mailbox_id) return;
+  bool selected = idle_ && selected_ && selected_->mailbox.id() == mailbox_id;
+  if (!selected && !(notify_ && notify_->active())) return;
   woken_ = true;
   if (waiting_ != nullptr) waiting_->cancel();
 }
@@ -124,7 +125,7 @@ io::Task<Result<void>> Session::live() {
   if (!begin) co_return std::unexpected(begin.error());
   switch (begin->purpose()) {
     case wire::DenToWorker::REFRESH: {
-      auto answer = co_await refresh(user_, out_, std::move(*begin));
+      auto answer = co_await refresh(*this, std::move(*begin));
       if (!answer) co_return std::unexpected(answer.error());
       IMAP_CO_TRY(co_await out_.flush());
       ++host_.counters.refreshes;
@@ -134,6 +135,7 @@ io::Task<Result<void>> Session::live() {
       IMAP_CO_TRY(co_await log_in(std::move(*begin)));
       break;
     case wire::DenToWorker::INPUT:
+      ++host_.counters.attaches;
       IMAP_CO_TRY(co_await restore(std::move(*begin)));
       break;
     default:
@@ -233,11 +235,7 @@ io::Task<Result<void>> Session::execute(Command command) {
   if (command.as<Idle>() != nullptr) {
     begin_idle(command.tag);
     out_.text() += wire::kIdleContinuation;
-    if (selected_) {
-      if (auto said = co_await report_changes(true); !said) {
-        co_return std::unexpected(said.error());
-      }
-    }
+    if (auto said = co_await push_changes(); !said) co_return std::unexpected(said.error());
     co_return Result<void>{};
   }
   if (command.as<Compress>() != nullptr) co_return co_await start_compress(std::move(command));
@@ -245,9 +243,13 @@ io::Task<Result<void>> Session::execute(Command command) {
   if (!reply) co_return std::unexpected(reply.error());
   bad_commands_ = reply->condition == Condition::kBad ? bad_commands_ + 1 : 0;
   if (selected_ && command.as<Select>() == nullptr) {
-    if (auto said = co_await report_changes(allows_expunge(command)); !said) {
-      co_return std::unexpected(said.error());
-    }
+    bool expunge = allows_expunge(command);
+    auto said = changes_selected(*this, command) ? co_await report_all_changes(expunge)
+                                                 : co_await report_changes(expunge);
+    if (!said) co_return std::unexpected(said.error());
+  }
+  if (command.as<Noop>() != nullptr || command.as<Check>() != nullptr) {
+    if (auto said = co_await look_around({}); !said) co_return std::unexpected(said.error());
   }
   put_status_line(out_.text(), command.tag, condition_name(reply->condition), reply->text);
   command_.clear();
@@ -293,8 +295,16 @@ io::Task<Result<void>> Session::end_idle(bool done) {
   if (selected_) {
     if (auto said = co_await report_changes(true); !said) co_return std::unexpected(said.error());
   }
+  if (auto said = co_await look_around({}); !said) co_return std::unexpected(said.error());
   out_.text() += fmt::format("{} {}\r\n", tag, done ? wire::kIdleCompleted : "BAD Expected DONE.");
   co_return Result<void>{};
+}
+
+void Session::drop_selected() {
+  if (notify_ && selected_) {
+    notify_->left(Notifier::SelectedMailbox{selected_->guid, selected_->mod_seq});
+  }
+  selected_.reset();
 }
 
 void Session::enable_condstore() {

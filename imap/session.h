@@ -8,6 +8,7 @@
 //   session_changes.cc  telling the client what changed in its mailbox
 //   session_restore.cc  from a parked state back to an awake session
 //   refresh.cc          the difference for a sleeper, without waking it
+//   session_notify.cc   NOTIFY: what is told unasked, awake and asleep
 //   commands/           what the client can ask, a file a family
 //
 // Errors: a Result that fails ends the session (the channel is gone, the scope cancelled, or
@@ -19,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "imap/notify.h"
 #include "imap/output.h"
 #include "imap/relay.h"
 #include "imap/selected.h"
@@ -107,7 +109,25 @@ class Session final : public ChangeListener {
   void tell_others(store::Mailbox mailbox) { user_.notify(mailbox.id(), this); }
   // Announces keywords the client does not know yet, if `keywords` has any.
   Result<> announce_keywords(const store::Keywords& keywords);
-  void drop_selected() { selected_.reset(); }
+  // The same whether or not the client wants to hear of it (NOTIFY): its own command needs it.
+  io::Task<Result<bool>> report_all_changes(bool allow_expunge);
+  void drop_selected();
+
+  // --- NOTIFY (session_notify.cc).
+  std::optional<Notifier>& notify() { return notify_; }
+  Notifier::Glance glance();
+  // Whether changes of the selected mailbox are told at all.
+  bool tells_selected() const { return !notify_ || notify_->tells_messages(); }
+  // Says what is new in the mailboxes of its filters, but not of `own` and what is below them: the
+  // session has made, removed, renamed or subscribed those itself. True when something was said.
+  io::Task<Result<bool>> look_around(std::vector<std::string> own);
+  // The session has added or removed these messages of a mailbox that is not selected.
+  void made(store::Mailbox mailbox, const UidSet& uids);
+  // Word to the user's other sessions here that the list of mailboxes or subscriptions changed.
+  void tell_others_of_names() { user_.notify(kNamesChanged, this); }
+  // Begin(REFRESH) of a session with NOTIFY; for refresh().
+  io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_notify(wire::DenToWorker::Begin begin,
+                                                                SessionState state, uint32_t told);
 
  private:
   // session.cc
@@ -136,6 +156,22 @@ class Session final : public ChangeListener {
   Result<bool> changes_pending();
   Result<std::string> freeze() const;
 
+  // session_notify.cc
+  // Changes are looked for while it is quiet; outside IDLE not within a command that is coming in.
+  bool watches() const {
+    if (idle_) return selected_ || (notify_ && notify_->active());
+    return notify_ && notify_->active() && reader_.at_boundary();
+  }
+  bool pushes() const { return idle_ || (notify_ && notify_->active()); }
+  io::Task<Result<bool>> push_changes();
+  // Appends to `places` what NOTIFY's other filters are watched by. True: something was said, or
+  // cannot be known now, so it is too early to park.
+  io::Task<Result<bool>> watch_others(std::vector<wire::Directory>& places);
+  // One look: says an overflow, too.
+  io::Task<Result<Notifier::Seen>> look(std::vector<std::string> own);
+  io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_with_view(wire::DenToWorker::Begin begin);
+  bool announces(bool settled) const;
+
   // session_changes.cc
   io::Task<Result<bool>> say_changes(store::Changes changes, bool allow_expunge);
   Result<> take_arrivals(const store::Changes& changes);
@@ -155,6 +191,8 @@ class Session final : public ChangeListener {
   CommandReader reader_;
 
   std::optional<Selected> selected_;
+  std::optional<Notifier> notify_;
+  bool behind_ = false;  // the store was busy: something is still to be told
   bool condstore_ = false;
   bool qresync_ = false;
   bool compressed_ = false;  // COMPRESS is in force: the den inflates and deflates
@@ -178,9 +216,25 @@ class Session final : public ChangeListener {
   bool woken_ = false;
 };
 
-// Begin(REFRESH): the difference for a sleeper (refresh.cc). Writes it to `out` and answers what
-// goes into Refreshed.
-io::Task<Result<wire::WorkerToDen::Refreshed>> refresh(User& user, Output& out,
+// Begin(REFRESH): the difference for a sleeper (refresh.cc). Writes it to the session's output and
+// answers what goes into Refreshed. The session has nothing of the sleeper's yet.
+io::Task<Result<wire::WorkerToDen::Refreshed>> refresh(Session& session,
                                                        wire::DenToWorker::Begin begin);
+// The part of it that is about the selected mailbox: `state` is brought up to date. An answer with
+// `bye`: the session ends. `told`: arrivals that the den has announced. `flags`: whether changes of
+// flags are told.
+io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_mailbox(User& user, Output& out,
+                                                               SessionState& state, uint32_t told,
+                                                               bool flags);
+// The state as bytes. What makes it too long may be a context that has grown: then the largest is
+// given up, and the client told so.
+Result<std::string> encode_or_shed(SessionState& state, std::string& out);
+// Whether an Offer or Refreshed, one datagram, can hold them.
+bool fit_an_offer(const std::vector<wire::Directory>& places);
+// The directories of a mailbox, as an Offer names them.
+Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& guid);
+// Whether the mailbox has changed since: synced, and looked at. An Error is the store's; kNotFound:
+// it is gone.
+io::Task<Result<bool>> has_changed(User& user, const MailboxState& box);
 
 }  // namespace dormouse::imap

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "imap/commands/commands.h"
 #include "imap/context_updates.h"
 #include "imap/session.h"
 #include "imap/syntax/writer.h"
@@ -13,6 +14,15 @@
 namespace dormouse::imap {
 
 io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
+  if (!tells_selected()) {
+    // The view stays as it is; nobody will ask whose these changes were.
+    selected_->own_mod_seqs.clear();
+    co_return false;
+  }
+  co_return co_await report_all_changes(allow_expunge);
+}
+
+io::Task<Result<bool>> Session::report_all_changes(bool allow_expunge) {
   DORMOUSE_CHECK(selected_, "changes are of a selected mailbox");
   auto synced = selected_->mailbox.sync();
   if (synced && synced->any()) tell_others(selected_->mailbox);
@@ -28,6 +38,7 @@ io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
       co_return say_bye("The selected mailbox was deleted.");
     }
     if (auto store = user_.store(); !store) co_return say_bye("The mail store must be reopened.");
+    behind_ = true;
     co_return false;  // busy: nothing is lost, it is still to be reported
   }
   if (changes->status.uid_validity != selected_->uid_validity) {
@@ -40,12 +51,16 @@ io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
 io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_expunge) {
   Selected& box = *selected_;
   bool said = false;
+  bool flags = !notify_ || notify_->tells_flags();
   ContextUpdates updates(box.contexts, {&host_.loop, box.mailbox, &box.recent}, out_);
   bool contexts = !box.contexts.empty() &&
                   changes.changed.size() + changes.expunged.size() + changes.arrived.size() > 0;
-  if (contexts && !updates.prepare()) co_return false;  // busy, as in report_changes()
+  if (contexts && !updates.prepare()) {
+    behind_ = true;
+    co_return false;  // busy, as in report_changes()
+  }
   for (const store::Message& message : changes.changed) {
-    if (std::ranges::count(box.own_mod_seqs, message.mod_seq) != 0) continue;
+    if (!flags || std::ranges::count(box.own_mod_seqs, message.mod_seq) != 0) continue;
     auto sequence = box.view.sequence_of(message.uid);
     if (!sequence) continue;
     if (auto done = announce_keywords(message.keywords); !done) {
@@ -88,6 +103,11 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
   if (contexts) {
     updates.number_added([&](uint32_t uid) { return *box.view.sequence_of(uid); });
     IMAP_CO_TRY(co_await updates.say_added());
+  }
+  if (arrived && notify_ && notify_->fetch() != nullptr) {
+    std::vector<uint32_t> uids;
+    for (const store::Message& message : changes.arrived) uids.push_back(message.uid);
+    IMAP_CO_TRY(co_await fetch_arrived(*this, *notify_->fetch(), std::move(uids)));
   }
   co_return said;
 }

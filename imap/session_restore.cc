@@ -46,7 +46,6 @@ std::vector<uint32_t> former_uids(const store::Snapshot& now, const store::Chang
 }  // namespace
 
 io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
-  ++host_.counters.attaches;
   auto state = decode_state(begin.state());
   if (!state) {
     role::log_error("session-state-refused",
@@ -61,19 +60,19 @@ io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
   compressed_ = begin.compressed();
   auto told = told_since(begin, *state);
   if (!told) co_return say_bye("The session cannot be resumed.");
+  if (state->notify) notify_.emplace(std::move(*state->notify));
   if (state->mailbox) IMAP_CO_TRY(restore_mailbox(*state->mailbox, *told));
   // The den may have answered DONE or IDLE meanwhile.
   if (begin.mode() == wire::WorkerToDen::Parked::IDLE) {
     begin_idle(begin.idle_tag());
-    if (selected_) {
-      auto said = co_await report_changes(true);
-      if (!said) co_return std::unexpected(said.error());
-    }
+    if (auto said = co_await push_changes(); !said) co_return std::unexpected(said.error());
   } else if (*told > 0) {
     // The view has messages of after its mod-sequence: brought up to date before anything else.
     auto said = co_await report_changes(false);
     if (!said) co_return std::unexpected(said.error());
   }
+  // What it was owed when it woke is told after the command that woke it.
+  woken_ = !idle_ && pushes();
   co_return Result<void>{};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "imap/notify_codec.h"
 #include "imap/syntax/mutf7.h"
 #include "wire/session_state.pb.h"
 
@@ -212,6 +213,11 @@ Result<std::string> encode_state(const SessionState& state) {
     pack(from.unreported, to->mutable_unreported());
     for (const Context& context : from.contexts) encode_context(context, to->add_contexts());
   }
+  if (state.notify) {
+    if (auto done = encode_notify(*state.notify, *out.mutable_notify()); !done) {
+      return std::unexpected(done.error());
+    }
+  }
   std::string bytes = out.SerializeAsString();
   if (bytes.size() > kSessionStateBytesMax) {
     return fail(ErrorKind::kLimit, "the session's state is too long to park");
@@ -244,6 +250,11 @@ Result<SessionState> decode_state(std::string_view bytes) {
     auto mailbox = decode_mailbox(in.mailbox());
     if (!mailbox) return std::unexpected(mailbox.error());
     out.mailbox = std::move(*mailbox);
+  }
+  if (in.has_notify()) {
+    auto notify = decode_notify(in.notify());
+    if (!notify) return std::unexpected(notify.error());
+    out.notify = std::move(*notify);
   }
   return out;
 }

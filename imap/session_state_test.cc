@@ -72,6 +72,79 @@ TEST(SessionState, an_idle_session_takes_less_than_100_bytes) {
   EXPECT_LT(encode_state(state)->size(), 100u);
 }
 
+NotifyState sample_notify() {
+  NotifyState notify;
+  notify.groups.push_back({NotifyFilter::kSelectedDelayed,
+                           {},
+                           kNotifyMessageNew | kNotifyMessageExpunge,
+                           "(UID FLAGS)"});
+  notify.groups.push_back({NotifyFilter::kSubtree, {"Lists"}, kNotifySupported, ""});
+  notify.known = {{7, 12, "Lists", true}, {9, 3, "Lists/c++", false}, {0, 0, "Lists/gone", true}};
+  notify.watched_digest = 77;
+  return notify;
+}
+
+TEST(SessionState, notify_comes_back_as_it_was) {
+  SessionState state;
+  state.notify = sample_notify();
+  auto back = decode_state(*encode_state(state));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->notify, state.notify);
+  state.notify.emplace();
+  back = decode_state(*encode_state(state));
+  ASSERT_TRUE(back && back->notify) << "NOTIFY NONE is not the same as none";
+}
+
+TEST(SessionState, notify_takes_some_7_bytes_a_mailbox_and_the_new_part_of_its_name) {
+  SessionState state;
+  state.notify.emplace();
+  size_t empty = encode_state(state)->size();
+  for (uint32_t i = 0; i < 50; ++i) state.notify->known.push_back({i + 1, 1000 + i, "", false});
+  size_t nameless = encode_state(state)->size();
+  EXPECT_LE(nameless - empty, 50 * 6u + 16);
+  for (uint32_t i = 0; i < 50; ++i) {
+    state.notify->known[i].name = "Archive/2026/Lists/" + std::to_string(10 + i);
+  }
+  EXPECT_LE(encode_state(state)->size() - nameless, 50 * 5u + 32);
+}
+
+TEST(SessionState, two_mailboxes_that_look_alike_are_not_made) {
+  SessionState state;
+  state.notify = sample_notify();
+  state.notify->known[1].mark = 7;
+  auto bytes = encode_state(state);
+  ASSERT_FALSE(bytes);
+  EXPECT_EQ(bytes.error().kind, ErrorKind::kLimit);
+}
+
+TEST(SessionState, notify_that_no_worker_wrote_is_refused) {
+  auto change = [](auto edit, std::string_view why) {
+    SessionState state;
+    state.notify = sample_notify();
+    wire::SessionState raw = encoded(state);
+    edit(*raw.mutable_notify());
+    expect_refused(raw, why);
+  };
+  change([](auto& raw) { raw.mutable_groups(0)->set_filter(7); }, "filter");
+  change([](auto& raw) { raw.mutable_groups(0)->set_events(kNotifyUnknown); }, "events");
+  change([](auto& raw) { raw.mutable_groups(0)->add_mailboxes("x"); }, "mailboxes of SELECTED");
+  change([](auto& raw) { raw.mutable_groups(1)->clear_mailboxes(); }, "no mailboxes");
+  change([](auto& raw) { raw.mutable_groups(1)->set_mailboxes(0, std::string(1001, 'x')); },
+         "name");
+  change([](auto& raw) { raw.mutable_groups(0)->set_fetch("(UID"); }, "items");
+  change([](auto& raw) { raw.mutable_groups(1)->set_fetch("(UID)"); }, "items of others");
+  change([](auto& raw) { raw.add_marks(1); }, "a mark without a mod-sequence");
+  change([](auto& raw) { raw.set_mod_seqs(0, uint64_t(1) << 63); }, "mod-sequence");
+  change([](auto& raw) { raw.add_name_heads(0); }, "a head without a tail");
+  change([](auto& raw) { raw.set_name_heads(0, 2); }, "shared with nothing");
+  change([](auto& raw) { raw.set_name_tails(0, "\xff"); }, "not UTF-8");
+  change(
+      [](auto& raw) {
+        while (raw.groups_size() <= 16) *raw.add_groups() = raw.groups(0);
+      },
+      "too many groups");
+}
+
 TEST(SessionState, one_that_is_too_long_is_not_made) {
   SessionState state = sample();
   for (uint32_t uid = 1; uid < 5000; uid += 2) state.mailbox->unreported.add(uid);

@@ -8,7 +8,6 @@
 #include "imap/try.h"
 #include "role/log.h"
 #include "wire/hindrance.h"
-#include "wire/validate.h"
 
 namespace dormouse::imap {
 namespace {
@@ -59,7 +58,7 @@ uint64_t Session::due_ms() const {
   uint64_t timeout =
       host_.settings.idle_timeout_ms() != 0 ? host_.settings.idle_timeout_ms() : kIdleTimeoutMs;
   uint64_t due = last_input_ms_ + timeout;
-  if (idle_ && selected_) due = std::min(due, polled_ms_ + kPollMs);
+  if (watches()) due = std::min(due, polled_ms_ + kPollMs);
   if (parkable() && !relay_.offered()) due = std::min(due, quiet_since_ms_ + park_after_ms());
   return due;
 }
@@ -119,11 +118,11 @@ io::Task<Result<RelayEvent>> Session::wait_event(uint64_t wait_ms) {
 
 io::Task<Result<void>> Session::tick() {
   uint64_t now_ms = host_.loop.now_ms();
-  bool polling = idle_ && selected_ && (woken_ || now_ms >= polled_ms_ + kPollMs);
+  bool polling = watches() && (woken_ || now_ms >= polled_ms_ + kPollMs);
   woken_ = false;
   if (polling) {
     polled_ms_ = now_ms;
-    auto said = co_await report_changes(true);
+    auto said = co_await push_changes();
     if (!said) co_return std::unexpected(said.error());
     if (*said) quiet_since_ms_ = now_ms;
   }
@@ -143,6 +142,17 @@ io::Task<Result<void>> Session::make_offer() {
                                                          : wire::Hindrance::STORE_FAILED;
     co_return co_await hindered(kind, places.error().message);
   }
+  if (notify_) {
+    auto seen = co_await watch_others(*places);
+    if (!seen) co_return std::unexpected(seen.error());
+    if (*seen) {
+      quiet_since_ms_ = host_.loop.now_ms();
+      co_return Result<void>{};
+    }
+    if (!fit_an_offer(*places)) {
+      co_return co_await hindered(wire::Hindrance::DIRECTORIES, "too much to watch");
+    }
+  }
   if (auto state = freeze(); !state) {
     co_return co_await hindered(wire::Hindrance::STATE_LONG, state.error().message);
   }
@@ -152,23 +162,13 @@ io::Task<Result<void>> Session::make_offer() {
 }
 
 Result<std::vector<wire::Directory>> Session::directories() {
-  std::vector<wire::Directory> places;
-  if (!selected_) return places;
-  auto watched = selected_->mailbox.watched_directories();
-  if (!watched) return std::unexpected(watched.error());
-  if (watched->size() > wire::kMaxDirectories)
-    return fail(ErrorKind::kLimit, "too many directories");
-  for (const auto& directory : *watched) {
-    wire::Directory& place = places.emplace_back();
-    place.set_handle(directory.key);
-    place.set_path(directory.path);
-  }
-  return places;
+  if (!selected_ || !tells_selected()) return std::vector<wire::Directory>();
+  return watched_of(user_, selected_->guid);
 }
 
 // Outside IDLE: whether a NOOP would have something to say.
 Result<bool> Session::changes_pending() {
-  if (!selected_) return false;
+  if (!selected_ || !tells_selected()) return false;
   auto synced = selected_->mailbox.sync();
   if (synced && synced->any()) tell_others(selected_->mailbox);
   auto status = selected_->mailbox.status();
@@ -178,17 +178,22 @@ Result<bool> Session::changes_pending() {
 
 // The den watches: whatever happens from now on, it notices. What happened before is found here.
 io::Task<Result<void>> Session::settle_offer() {
-  if (idle_ && selected_) {
-    auto said = co_await report_changes(true);
+  if (pushes()) {
+    behind_ = false;
+    uint32_t digest = notify_ ? notify_->state().watched_digest : 0;
+    auto said = co_await push_changes();
     if (!said) co_return std::unexpected(said.error());
-    if (*said) {
+    // Where the store was busy, too, or where other mailboxes are to be watched than were offered.
+    bool moved = notify_ && notify_->state().watched_digest != digest;
+    if (*said || behind_ || moved) {
       // The sync itself may have moved files, which the den has noticed: begin anew.
       quiet_since_ms_ = host_.loop.now_ms();
       IMAP_CO_TRY(co_await out_.flush());
       ++host_.counters.withdrawn;
       co_return co_await relay_.withdraw(wire::Hindrance::CHANGING);
     }
-    co_return co_await park(true);
+    // What SELECTED-DELAYED holds back waits for a NOOP.
+    co_return co_await park(!selected_ || selected_->view.unreported().empty());
   }
   auto pending = changes_pending();
   if (!pending) {
@@ -209,9 +214,8 @@ io::Task<Result<void>> Session::park(bool small_talk) {
   parked.set_idle_tag(idle_tag_);
   parked.set_state(std::move(*state));
   parked.set_small_talk(small_talk);
-  // Everything was reported, or there is nothing to report: EXISTS is all that an arrival changes,
-  // unless a context must look at it.
-  if (selected_ && small_talk && selected_->contexts.empty()) {
+  parked.set_pushes(notify_ && notify_->active());
+  if (announces(small_talk)) {
     parked.set_announces(true);
     parked.set_exists(selected_->view.exists());
   }
@@ -236,6 +240,7 @@ Result<std::string> Session::freeze() const {
   state.idle = idle_;
   state.idle_tag = idle_tag_;
   state.client_id = client_id_;
+  if (notify_) state.notify = notify_->state();
   if (selected_) {
     const Selected& from = *selected_;
     MailboxState& to = state.mailbox.emplace();

@@ -136,7 +136,8 @@ wire::DenToWorker::Begin Client::resumption(wire::DenToWorker::Purpose purpose) 
 }
 
 bool Client::announce(uint32_t messages) {
-  bool answered = parked_.small_talk() || parked_.mode() == wire::WorkerToDen::Parked::IDLE;
+  bool answered =
+      parked_.small_talk() || parked_.pushes() || parked_.mode() == wire::WorkerToDen::Parked::IDLE;
   if (state_ != State::kParked || !parked_.announces() || !answered) return false;
   parked_.set_exists(parked_.exists() + messages);
   std::string line = fmt::format("* {} EXISTS\r\n", parked_.exists());
@@ -198,6 +199,8 @@ void Client::handle(const wire::WorkerToDen& message) {
       EXPECT_EQ(state_, State::kAwake);
       ++offers_;
       offered_ = true;
+      directories_.assign(message.offer().directories().begin(),
+                          message.offer().directories().end());
       answer_offer(message.offer().number());
       break;
     case wire::WorkerToDen::kWithdraw:
@@ -222,6 +225,10 @@ void Client::handle(const wire::WorkerToDen& message) {
         break;
       }
       parked_ = message.refreshed().parked();
+      if (message.refreshed().directories_size() > 0) {
+        directories_.assign(message.refreshed().directories().begin(),
+                            message.refreshed().directories().end());
+      }
       state_ = State::kParked;
       break;
     case wire::WorkerToDen::kBye:

@@ -76,6 +76,8 @@ class Client {
 
   bool is_parked() const { return state_ == State::kParked; }
   bool is_closed() const { return state_ == State::kClosed; }
+  // The directories of the last Offer or Refreshed that named any.
+  const std::vector<wire::Directory>& directories() const { return directories_; }
   const std::string& state_bytes() const { return parked_.state(); }
   void set_state_bytes(std::string bytes) { parked_.set_state(std::move(bytes)); }
   const wire::WorkerToDen::Parked& record() const { return parked_; }
@@ -111,6 +113,7 @@ class Client {
   std::string text_;
   std::string transcript_;
   wire::WorkerToDen::Parked parked_;
+  std::vector<wire::Directory> directories_;
   uint64_t given_bytes_ = 0;
   uint64_t generation_ = 0;
   uint32_t offers_ = 0;

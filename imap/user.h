@@ -29,6 +29,9 @@ class ChangeListener {
   virtual ~ChangeListener() = default;
 };
 
+// In place of a mailbox's id: the list of mailboxes or of subscriptions changed. No row has it.
+inline constexpr int64_t kNamesChanged = 0;
+
 class User {
  public:
   // `clean_boots`: for store::OpenOptions; outlives the User.

@@ -92,6 +92,8 @@ class UserStore {
   Result<> rename(std::string_view from, std::string_view to);
   Result<> subscribe(std::string_view name);
   Result<> unsubscribe(std::string_view name);  // of a name not subscribed: no error
+  // The Maildir's root: mailboxes and subscriptions come, go and change their names there.
+  Result<WatchedDirectory> watched_root();
   Result<> set_special_use(std::string_view name, SpecialUse special_use);
 
  private:

@@ -241,6 +241,12 @@ Result<> UserStore::unsubscribe(std::string_view name) {
   return change_subscriptions(*this, state_->root, name, false);
 }
 
+Result<WatchedDirectory> UserStore::watched_root() {
+  WatchedDirectory watched{state_->root, {}};
+  STORE_ASSIGN(watched.key, directory_key(watched.path));
+  return watched;
+}
+
 Result<> UserStore::set_special_use(std::string_view name, SpecialUse special_use) {
   STORE_ASSIGN(Mailbox mailbox, open_mailbox(name));
   return state_->database.run("UPDATE mailbox SET special_use = ? WHERE id = ?",

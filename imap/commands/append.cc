@@ -166,6 +166,7 @@ Answer Appender::commit() {
   }
   UidSet uids;
   for (uint32_t uid : appended->uids) uids.add(uid);
+  session_.made(*mailbox_, uids);
   std::string text = "[";
   put_appenduid(text, appended->uid_validity, uids);
   co_return ok(text + "] Append completed.");
@@ -202,7 +203,9 @@ io::Task<Result<void>> append(Session& session, Command command) {
     reply = std::move(*done);
   }
   if (session.selected()) {
-    auto said = co_await session.report_changes(true);
+    bool own = session.selected()->name == arguments.mailbox;
+    auto said =
+        own ? co_await session.report_all_changes(true) : co_await session.report_changes(true);
     if (!said) co_return std::unexpected(said.error());
   }
   put_status_line(session.out().text(), command.tag, condition_of(reply), reply.text);

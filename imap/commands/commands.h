@@ -21,6 +21,9 @@ using Answer = io::Task<Result<Reply>>;
 Answer run_command(Session& session, const Command& command);
 // RFC 3501 7.4.1, 5.5: not while the client may still think in the old numbers.
 bool allows_expunge(const Command& command);
+// It has changed what the selected mailbox holds, so it answers with EXPUNGE or EXISTS, whatever
+// NOTIFY says.
+bool changes_selected(Session& session, const Command& command);
 // APPEND reads its message from the session's input itself and writes its own tagged answer.
 io::Task<Result<void>> append(Session& session, Command command);
 
@@ -47,6 +50,10 @@ Answer run(Session& session, const Copy& arguments);
 Answer run(Session& session, const Store& arguments);
 // commands/fetch.cc
 Answer run(Session& session, const Fetch& arguments);
+// Of new messages, what NOTIFY's MessageNew asked for; without setting \Seen.
+io::Task<Result<void>> fetch_arrived(Session& session, Fetch wanted, std::vector<uint32_t> uids);
+// commands/notify.cc
+Answer run(Session& session, const Notify& arguments);
 // commands/search.cc
 Answer run_search(Session& session, const Command& command);  // SORT too
 Answer run(Session& session, const CancelUpdate& arguments);

@@ -72,6 +72,12 @@ bool allows_expunge(const Command& command) {
   return true;
 }
 
+bool changes_selected(Session& session, const Command& command) {
+  if (command.as<Expunge>() != nullptr) return true;
+  const auto* copy = command.as<Copy>();
+  return copy != nullptr && (copy->move || copy->mailbox == session.selected()->name);
+}
+
 Answer run_command(Session& session, const Command& command) {
   if (needs_selected(command)) {
     if (!session.selected()) co_return bad("No mailbox is selected.");

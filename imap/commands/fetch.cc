@@ -201,6 +201,17 @@ io::Task<Result<void>> Fetcher::put_message(MessageSource* source, uint32_t sequ
 
 }  // namespace
 
+io::Task<Result<void>> fetch_arrived(Session& session, Fetch wanted, std::vector<uint32_t> uids) {
+  wanted.items |= kFetchUid;
+  Fetcher fetcher(session, wanted);
+  for (size_t at = 0; at < uids.size(); at += kBatchMessages) {
+    size_t end = std::min(at + kBatchMessages, uids.size());
+    std::vector<uint32_t> batch(uids.begin() + ptrdiff_t(at), uids.begin() + ptrdiff_t(end));
+    IMAP_CO_TRY(co_await fetcher.batch(std::move(batch)));
+  }
+  co_return Result<void>{};
+}
+
 Answer run(Session& session, const Fetch& arguments) {
   if (arguments.vanished && (!arguments.uid || !session.qresync() || !arguments.changed_since)) {
     co_return bad("VANISHED needs UID FETCH, CHANGEDSINCE and QRESYNC enabled.");

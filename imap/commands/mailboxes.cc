@@ -32,9 +32,21 @@ std::optional<store::SpecialUse> special_use(MailboxAttributes uses) {
   }
 }
 
-Reply done(const Result<>& result, std::string_view what) {
-  if (!result) return refusal(result.error());
-  return ok(fmt::format("{} completed.", what));
+// The answer; before it, what others have changed meanwhile (NOTIFY), but not `own`.
+Answer done(Session& session, Result<> result, std::string_view what,
+            std::vector<std::string> own) {
+  if (!result) co_return refusal(result.error());
+  session.tell_others_of_names();
+  if (auto said = co_await session.look_around(std::move(own)); !said) {
+    co_return std::unexpected(said.error());
+  }
+  co_return ok(fmt::format("{} completed.", what));
+}
+
+// As the store has it.
+std::string without_separator(std::string name) {
+  if (name.ends_with(store::kSeparator)) name.pop_back();
+  return name;
 }
 
 }  // namespace
@@ -46,7 +58,7 @@ Answer run(Session& session, const Create& arguments) {
   if (!use) co_return no("[USEATTR] This special use cannot be given.");
   auto created = (*store)->create(arguments.mailbox, *use);
   if (!created) co_return refusal(created.error());
-  co_return ok("Create completed.");
+  co_return co_await done(session, {}, "Create", {without_separator(arguments.mailbox)});
 }
 
 Answer run(Session& session, const Delete& arguments) {
@@ -66,7 +78,7 @@ Answer run(Session& session, const Delete& arguments) {
     session.drop_selected();
     session.out().text() += "* OK [CLOSED] The selected mailbox was deleted.\r\n";
   }
-  co_return done(removed, "Delete");
+  co_return co_await done(session, removed, "Delete", {arguments.mailbox});
 }
 
 Answer run(Session& session, const Rename& arguments) {
@@ -77,19 +89,23 @@ Answer run(Session& session, const Rename& arguments) {
     // INBOX's messages have moved: a session on it is told like of any expunge.
     if (auto inbox = (*store)->open_mailbox(arguments.from)) session.tell_others(*inbox);
   }
-  co_return done(renamed, "Rename");
+  std::vector<std::string> own = {without_separator(arguments.from),
+                                  without_separator(arguments.to)};
+  co_return co_await done(session, renamed, "Rename", std::move(own));
 }
 
 Answer run(Session& session, const Subscribe& arguments) {
   auto store = session.user().store();
   if (!store) co_return refusal(store.error());
-  co_return done((*store)->subscribe(arguments.mailbox), "Subscribe");
+  co_return co_await done(session, (*store)->subscribe(arguments.mailbox), "Subscribe",
+                          {arguments.mailbox});
 }
 
 Answer run(Session& session, const Unsubscribe& arguments) {
   auto store = session.user().store();
   if (!store) co_return refusal(store.error());
-  co_return done((*store)->unsubscribe(arguments.mailbox), "Unsubscribe");
+  co_return co_await done(session, (*store)->unsubscribe(arguments.mailbox), "Unsubscribe",
+                          {arguments.mailbox});
 }
 
 Result<> put_status(Session& session, store::Mailbox mailbox, std::string_view name,

@@ -65,6 +65,7 @@ Answer run(Session& session, const Copy& arguments) {
       arguments.move ? box.mailbox.move(messages, *target) : box.mailbox.copy(messages, *target);
   if (!copied) co_return refusal(copied.error());
   session.tell_others(*target);
+  session.made(*target, to_set(copied->to_uids));
   if (arguments.move) session.tell_others(box.mailbox);
   bool some_gone = copied->from_uids.size() < uids->count();
   if (copied->from_uids.empty()) co_return no("[EXPUNGEISSUED] The messages are gone.");

@@ -130,17 +130,21 @@ Answer run(Session& session, const Select& arguments) {
 Answer run(Session& session, const Close&) {
   Selected& box = *session.selected();
   std::string text = "Close completed.";
+  store::Mailbox mailbox = box.mailbox;
+  UidSet gone;
   if (!box.read_only) {
     auto expunged = box.mailbox.expunge_deleted();
     if (!expunged) co_return refusal(expunged.error());
     if (!expunged->uids.empty()) {
       session.tell_others(box.mailbox);
+      for (uint32_t uid : expunged->uids) gone.add(uid);
       if (session.condstore()) {
         text = fmt::format("[HIGHESTMODSEQ {}] Close completed.", expunged->highest_mod_seq);
       }
     }
   }
   session.drop_selected();
+  if (!gone.empty()) session.made(mailbox, gone);
   co_return ok(text);
 }
 

@@ -3,7 +3,7 @@
 // NAMESPACE (2342), ENABLE (5161), CONDSTORE and QRESYNC (7162), MOVE (6851), UNSELECT (3691),
 // SPECIAL-USE (6154), LIST-EXTENDED and LIST-STATUS (5258, 5819), ID (2971), COMPRESS (4978),
 // SASL-IR (4959), ESEARCH and SEARCHRES (4731, 5182), WITHIN (5032), SORT and its DISPLAY keys
-// (5256, 5957), ESORT and CONTEXT (5267), PARTIAL (9394).
+// (5256, 5957), ESORT and CONTEXT (5267), PARTIAL (9394), NOTIFY (5465).
 //
 // Mailbox names are UTF-8 here, with INBOX in capitals; everything else is as the client wrote it.
 // A Command owns all its data and outlives the text it was parsed from.
@@ -299,11 +299,49 @@ struct CancelUpdate {  // RFC 5267 4.3.5
   std::vector<std::string> tags;
 };
 
+// NOTIFY (RFC 5465). The numbers of filters and events are part of the session state.
+enum class NotifyFilter : std::uint8_t {
+  kSelected,
+  kSelectedDelayed,
+  kInboxes,
+  kPersonal,
+  kSubscribed,
+  kSubtree,
+  kMailboxes,
+};
+using NotifyEvents = std::uint16_t;
+inline constexpr NotifyEvents kNotifyMessageNew = 1 << 0;
+inline constexpr NotifyEvents kNotifyMessageExpunge = 1 << 1;
+inline constexpr NotifyEvents kNotifyFlagChange = 1 << 2;
+inline constexpr NotifyEvents kNotifyMailboxName = 1 << 3;
+inline constexpr NotifyEvents kNotifySubscriptionChange = 1 << 4;
+inline constexpr NotifyEvents kNotifySupported = (1 << 5) - 1;
+inline constexpr NotifyEvents kNotifyAnnotationChange = 1 << 5;
+inline constexpr NotifyEvents kNotifyMailboxMetadataChange = 1 << 6;
+inline constexpr NotifyEvents kNotifyServerMetadataChange = 1 << 7;
+inline constexpr NotifyEvents kNotifyUnknown = 1 << 8;  // a name that RFC 5465 does not have
+
+struct NotifyGroup {
+  NotifyFilter filter = NotifyFilter::kSelected;
+  std::vector<std::string> mailboxes;  // kSubtree, kMailboxes
+  NotifyEvents events = 0;             // 0: NONE
+  // What MessageNew wants to know of a message, as the client wrote it: "(UID FLAGS)", for
+  // parse_fetch_list(). Empty: nothing.
+  std::string fetch;
+
+  bool operator==(const NotifyGroup&) const = default;
+};
+
+struct Notify {
+  bool status = false;
+  std::vector<NotifyGroup> groups;  // none: NOTIFY NONE
+};
+
 using CommandArguments =
     std::variant<Capability, Noop, Logout, Starttls, Check, Close, Unselect, Idle, Namespace,
                  Compress, Authenticate, Login, Id, Enable, Select, Create, Delete, Rename,
                  Subscribe, Unsubscribe, Status, List, Append, Expunge, Copy, Store, Fetch, Search,
-                 CancelUpdate>;
+                 CancelUpdate, Notify>;
 
 struct Command {
   std::string tag;

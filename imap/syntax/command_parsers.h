@@ -32,6 +32,9 @@ bool parse_copy(Lexer& lexer, bool uid, CommandArguments& out);
 bool parse_move(Lexer& lexer, bool uid, CommandArguments& out);
 bool parse_expunge(Lexer& lexer, bool uid, CommandArguments& out);
 
+// parse_notify.cc
+bool parse_notify(Lexer& lexer, bool uid, CommandArguments& out);
+
 // parse_search.cc
 bool parse_search(Lexer& lexer, bool uid, CommandArguments& out);
 bool parse_sort(Lexer& lexer, bool uid, CommandArguments& out);
@@ -41,6 +44,8 @@ bool take_partial_range(Lexer& lexer, PartialRange& out);
 
 // "(MESSAGES UNSEEN)", for STATUS and for LIST RETURN (STATUS ...).
 bool take_status_items(Lexer& lexer, StatusItems& out);
+// "(UID FLAGS BODY.PEEK[HEADER])", for NOTIFY.
+bool take_fetch_list(Lexer& lexer, Fetch& out);
 // The special use a name stands for, 0 if none: "\Sent".
 MailboxAttributes special_use(std::string_view name);
 

@@ -42,6 +42,13 @@ void parse(std::string_view text) {
     const auto* back = again->as<dormouse::imap::Search>();
     check(back != nullptr && back->key == search->key && back->order == search->order);
   }
+  if (const auto* notify = command->as<dormouse::imap::Notify>()) {
+    // A sleeper keeps them, and they must mean the same to whoever wakes it.
+    for (const auto& group : notify->groups) {
+      check(group.fetch.empty() || dormouse::imap::parse_fetch_list(group.fetch).has_value());
+      check(group.fetch.size() <= dormouse::imap::kNotifyFetchBytesMax);
+    }
+  }
   if (const auto* select = command->as<dormouse::imap::Select>()) {
     std::string out;
     dormouse::imap::put_mailbox(out, select->mailbox);  // aborts if it is not UTF-8

@@ -41,6 +41,11 @@ inline constexpr std::size_t kIdKeyBytesMax = 30;
 inline constexpr std::size_t kIdValueBytesMax = 1024;
 // Capabilities in one ENABLE.
 inline constexpr std::size_t kEnableMax = 32;
+// Groups of one NOTIFY SET, and the mailboxes they name: as many as can be watched. The items of
+// MessageNew, in bytes. A sleeper keeps all of them.
+inline constexpr std::size_t kNotifyGroupsMax = 16;
+inline constexpr std::size_t kNotifyMailboxesMax = 126;
+inline constexpr std::size_t kNotifyFetchBytesMax = 512;
 // A tag, in bytes. RFC 3501 gives none; a parked record must hold it (IDLE's tag).
 inline constexpr std::size_t kTagBytesMax = 64;
 

@@ -139,11 +139,8 @@ bool take_fetch_items(Lexer& lexer, Fetch& command) {
     command.items = kFast | kFetchEnvelope;
   } else if (lexer.skip_word("FULL")) {
     command.items = kFast | kFetchEnvelope | kFetchBody;
-  } else if (lexer.skip('(')) {
-    do {
-      if (!take_fetch_item(lexer, command)) return false;
-    } while (lexer.skip(' '));
-    return lexer.take(')', "Missing ) after FETCH items");
+  } else if (lexer.next_is('(')) {
+    return take_fetch_list(lexer, command);
   } else {
     return take_fetch_item(lexer, command);
   }
@@ -189,6 +186,14 @@ bool take_copy(Lexer& lexer, bool uid, bool move, CommandArguments& out) {
 }
 
 }  // namespace
+
+bool take_fetch_list(Lexer& lexer, Fetch& out) {
+  if (!lexer.take('(', "Expected FETCH items")) return false;
+  do {
+    if (!take_fetch_item(lexer, out)) return false;
+  } while (lexer.skip(' '));
+  return lexer.take(')', "Missing ) after FETCH items");
+}
 
 bool parse_fetch(Lexer& lexer, bool uid, CommandArguments& out) {
   auto& command = out.emplace<Fetch>();

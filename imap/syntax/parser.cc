@@ -123,6 +123,7 @@ constexpr std::array kCommands{
     Entry{"SEARCH", WithUid::kMay, parse_search},
     Entry{"SORT", WithUid::kMay, parse_sort},
     Entry{"CANCELUPDATE", WithUid::kNever, parse_cancel_update},
+    Entry{"NOTIFY", WithUid::kNever, parse_notify},
 };
 
 const Entry* find_command(std::string_view name) {

@@ -2,6 +2,7 @@
 // From the text of a command (CommandReader::text()) to a Command.
 
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ using ParseResult = std::expected<Command, ParseError>;
 // `text` is one command as CommandReader gives it: no line end, literals in place. For
 // kMessageLiteral, the text ends in the announcement of the message: that is an Append.
 ParseResult parse_command(std::string_view text);
+
+// The items that NOTIFY's MessageNew asks for, in their parentheses. nullopt: not such a list.
+std::optional<Fetch> parse_fetch_list(std::string_view text);
 
 // A line after IDLE: "DONE", without regard to case.
 bool is_done(std::string_view line);

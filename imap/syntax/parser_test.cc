@@ -245,6 +245,52 @@ TEST(Parser, BoundsBodiesOfAFetch) {
   EXPECT_EQ(refusal(many + ")"), "a BAD Too many BODY items");
 }
 
+TEST(Parser, ReadsNotify) {
+  auto none = parse<Notify>("a NOTIFY none");
+  EXPECT_TRUE(none.groups.empty());
+  auto notify = parse<Notify>(
+      "a NOTIFY SET STATUS (SELECTED (MessageNew (UID BODY.PEEK[HEADER.FIELDS (From {2+}\r\nTo)])"
+      " MessageExpunge FlagChange)) (inboxes NONE) (Subtree (Lists \"&AMQ-\") (MailboxName)) "
+      "(mailboxes INBOX (MessageExpunge messagenew SubscriptionChange))");
+  EXPECT_TRUE(notify.status);
+  ASSERT_EQ(notify.groups.size(), 4u);
+  EXPECT_EQ(notify.groups[0].events, kNotifyMessageNew | kNotifyMessageExpunge | kNotifyFlagChange);
+  auto items = parse_fetch_list(notify.groups[0].fetch);
+  ASSERT_TRUE(items) << notify.groups[0].fetch;
+  EXPECT_EQ(items->items, kFetchUid);
+  ASSERT_EQ(items->bodies.size(), 1u);
+  EXPECT_EQ(items->bodies[0].section.fields, (std::vector<std::string>{"From", "To"}));
+  EXPECT_EQ(notify.groups[1].filter, NotifyFilter::kInboxes);
+  EXPECT_EQ(notify.groups[1].events, 0);
+  EXPECT_EQ(notify.groups[2].mailboxes, (std::vector<std::string>{"Lists", "\xc3\x84"}));
+  EXPECT_EQ(notify.groups[3].filter, NotifyFilter::kMailboxes);
+  EXPECT_EQ(notify.groups[3].mailboxes, std::vector<std::string>{"INBOX"});
+  EXPECT_EQ(parse<Notify>("a NOTIFY SET (PERSONAL (X-Odd MailboxName))").groups[0].events,
+            kNotifyUnknown | kNotifyMailboxName);
+}
+
+TEST(Parser, RefusesNotifyEventsThatDoNotGoTogether) {
+  EXPECT_EQ(refusal("a NOTIFY SET (PERSONAL (MessageNew))"),
+            "a BAD MessageNew and MessageExpunge go together");
+  EXPECT_EQ(refusal("a NOTIFY SET (PERSONAL (FlagChange))"),
+            "a BAD FlagChange needs MessageNew and MessageExpunge");
+  EXPECT_EQ(refusal("a NOTIFY SET (SELECTED (MailboxName))"),
+            "a BAD The selected mailbox has message events only");
+  EXPECT_EQ(refusal("a NOTIFY SET (PERSONAL (MessageNew (UID) MessageExpunge))"),
+            "a BAD FETCH items are for the selected mailbox only");
+  EXPECT_EQ(refusal("a NOTIFY SET (SELECTED NONE) (SELECTED-DELAYED NONE)"),
+            "a BAD Only one group can be of the selected mailbox");
+  EXPECT_EQ(refusal("a NOTIFY SET"), "a BAD Missing argument");
+  EXPECT_EQ(refusal("a NOTIFY SET STATUS"), "a BAD Missing argument");
+  EXPECT_EQ(refusal("a NOTIFY SET (ALL NONE)"), "a BAD Unknown mailbox filter");
+  EXPECT_EQ(refusal("a NOTIFY SET (SUBTREE () NONE)"), "a BAD Expected a string or atom");
+  EXPECT_EQ(refusal("a NOTIFY SET (PERSONAL ())"), "a BAD Expected an event");
+  std::string many;
+  for (int i = 0; i < 127; ++i) many += " b";
+  EXPECT_EQ(refusal("a NOTIFY SET (MAILBOXES (" + many.substr(1) + ") NONE)"),
+            "a BAD Too many mailboxes");
+}
+
 TEST(Parser, ReadsEverySearchKey) {
   auto search = parse<Search>(
       "a UID SEARCH RETURN (MIN COUNT SAVE) CHARSET utf-8 ALL ANSWERED BCC x BEFORE 1-Feb-1994 "

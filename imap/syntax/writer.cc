@@ -163,6 +163,15 @@ void put_list_response(std::string& out, bool lsub, MailboxAttributes attributes
   out += "\r\n";
 }
 
+void put_list_renamed(std::string& out, MailboxAttributes attributes, char separator,
+                      std::string_view utf8_name, std::string_view utf8_old_name) {
+  put_list_response(out, false, attributes, separator, utf8_name);
+  out.resize(out.size() - 2);
+  out += " (\"OLDNAME\" (";
+  put_mailbox(out, utf8_old_name);
+  out += "))\r\n";
+}
+
 void put_status_response(std::string& out, std::string_view utf8_name, StatusItems items,
                          const StatusValues& values) {
   const std::array<std::pair<StatusItems, std::pair<std::string_view, std::uint64_t>>, 7> kAll{{

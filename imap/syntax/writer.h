@@ -43,6 +43,10 @@ void put_attributes(std::string& out, MailboxAttributes attributes);
 void put_list_response(std::string& out, bool lsub, MailboxAttributes attributes, char separator,
                        std::string_view utf8_name, bool child_info_subscribed = false);
 
+// * LIST () "/" New ("OLDNAME" ("Old")): a mailbox was renamed (RFC 5465 5.4).
+void put_list_renamed(std::string& out, MailboxAttributes attributes, char separator,
+                      std::string_view utf8_name, std::string_view utf8_old_name);
+
 struct StatusValues {
   std::uint32_t messages = 0;
   std::uint32_t recent = 0;
