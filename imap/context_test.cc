@@ -242,6 +242,30 @@ io::Task<void> parked_outside_idle(Household* home, io::Scope* scope) {
 }
 TEST(Context, ASleeperOutsideIdleIsToldByItsNextCommand) { play(parked_outside_idle); }
 
+// NOTIFY (RFC 5465) lets a session be told outside IDLE; then of its contexts as well.
+io::Task<void> parked_with_notify(Household* home, io::Scope* scope) {
+  home->host().settings.set_park_quiet_ms(1);
+  Client* a = co_await reader(home, scope);
+  co_await tagged(a, "B1", "UID SORT RETURN (UPDATE) (SUBJECT) UTF-8 UNDELETED");
+  std::string reply = co_await a->command(
+      "NOTIFY SET (SELECTED (MessageNew (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)]) MessageExpunge "
+      "FlagChange))");
+  EXPECT_THAT(reply, HasSubstr(" OK "));
+  bool parked = co_await a->parked();
+  EXPECT_TRUE(parked);
+  EXPECT_TRUE(a->record().pushes());
+  EXPECT_FALSE(a->record().announces());
+  expunge_elsewhere(home, 2);
+  deliver(home, "bb");
+  co_await a->refresh();
+  std::string told = co_await a->take_until("* 3 FETCH");
+  EXPECT_THAT(told, HasSubstr("* ESEARCH (TAG \"B1\") UID REMOVEFROM (1 2)\r\n* 2 EXPUNGE\r\n"
+                              "* 3 EXISTS\r\n* 3 RECENT\r\n"
+                              "* ESEARCH (TAG \"B1\") UID ADDTO (2 4)\r\n"));
+  EXPECT_FALSE(a->record().announces());
+}
+TEST(Context, ASleeperWithNotifyIsToldOutsideIdleToo) { play(parked_with_notify); }
+
 io::Task<void> costs(Household* home, io::Scope* scope) {
   Client* a = co_await reader(home, scope);
   a->send("i IDLE\r\n");
