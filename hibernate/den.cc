@@ -26,6 +26,7 @@ Den::Den(role::Process& process, Slab slab, tls::RecordCrypto crypto)
       wheel_(slab_.slots(), kWheelGranularityMs, process.loop().now_ms()),
       watches_(slab_.slots()),
       refreshes_(slab_.slots()),
+      coalescer_(process.settings().den().coalesce_ms()),
       tracker_up_(process.loop()),
       started_ms_(process.loop().now_ms()) {}
 
@@ -130,6 +131,7 @@ void Den::release(uint32_t slot, const std::string& user, const Address& address
   unwatch(slot);
   wheel_.clear(slot);
   refreshes_.forget(slot);
+  coalescer_.forget(slot);
   outgoing_.erase(slot);
   drowsy_.erase(slot);
   free_slots_.push_back(slot);

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "hibernate/coalescer.h"
 #include "hibernate/refresh_queue.h"
 #include "hibernate/session.h"
 #include "hibernate/slab.h"
@@ -139,6 +140,8 @@ class Den final : public role::Role, public io::SocketEvents {
   void announce(uint32_t slot);
   void set_due(uint32_t slot);
   void due(uint32_t slot);
+  void push_changes(uint32_t slot);
+  io::Task<void> push_held();
   void mailbox_changed(uint32_t slot);
   void mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms);
   void start_refreshes();
@@ -167,6 +170,8 @@ class Den final : public role::Role, public io::SocketEvents {
   io::TimerWheel wheel_;
   Watches watches_;
   RefreshQueue refreshes_;
+  Coalescer coalescer_;
+  bool pushing_held_ = false;  // push_held() runs
   DenCounters counters_;
 
   std::vector<uint32_t> free_slots_;

@@ -42,6 +42,29 @@ TEST_F(DenTest, mail_that_arrived_is_announced_with_no_worker_and_the_next_one_h
   EXPECT_EQ(begin.exists(), 9u);
 }
 
+TEST_F(DenTest, of_a_burst_the_first_is_told_at_once_and_the_rest_in_one) {
+  coalesce_ms_ = 1500;
+  kill_den();
+  start_den();
+  exists_ = 5;
+  Client client = open_session();
+  park(client, "state-1");
+  arrive(1, kLongAfterMs);
+  client.hears("* 6 EXISTS\r\n");
+  arrive(1, kLongAfterMs);
+  arrive(2, kLongAfterMs);
+  client.hears("* 9 EXISTS\r\n");
+  // What a worker has to look at waits as well, and is asked for once.
+  change();
+  change();
+  arrive(1, kLongAfterMs);
+  attached();
+  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), 9u);
+  exists_ = 10;
+  refresh("* 10 EXISTS\r\n", "state-2");
+  client.hears("* 10 EXISTS\r\n");
+}
+
 TEST_F(DenTest, mail_that_a_worker_may_have_counted_already_is_left_to_a_worker) {
   exists_ = 5;
   Client client = open_session();

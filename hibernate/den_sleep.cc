@@ -74,15 +74,41 @@ void Den::adopt_slot(uint32_t slot) {
 
 // The slot has its record and no Session: arm what can wake it.
 void Den::fall_asleep(uint32_t slot) {
-  RecordView view = RecordView::trusted(slab_.block(slot));
   set_due(slot);
   table_->arm(slot);
+  push_changes(slot);
+}
+
+// Tells a sleeper that is told unasked what it does not know yet: now, or with what else comes in
+// its present window.
+void Den::push_changes(uint32_t slot) {
+  RecordView view = RecordView::trusted(slab_.block(slot));
   if (!view.pushed()) return;
-  if (view.flag(kFlagChanged)) {
+  bool refresh = view.flag(kFlagChanged);
+  // While something is on its way an announcement waits for it (fall_asleep, talk).
+  bool announcement = view.pending() > 0 && !outgoing_.contains(slot) && !table_->receiving(slot);
+  if (!refresh && !announcement) return;
+  if (coalescer_.hold(slot, loop().now_ms())) {
+    if (!std::exchange(pushing_held_, true)) process_.scope().spawn(push_held());
+  } else if (refresh) {
     refreshes_.add(slot, false);
-  } else if (view.pending() > 0) {
+  } else {
     announce(slot);
   }
+}
+
+io::Task<void> Den::push_held() {
+  while (auto end_ms = coalescer_.next_end_ms()) {
+    uint64_t now = loop().now_ms();
+    if (*end_ms > now) {
+      if (auto slept = co_await loop().sleep(*end_ms - now); !slept) break;
+    }
+    for (uint32_t slot : coalescer_.due(loop().now_ms())) {
+      if (slab_.state(slot) == SlotState::kParked && !sessions_.contains(slot)) push_changes(slot);
+    }
+    start_refreshes();
+  }
+  pushing_held_ = false;
 }
 
 void Den::socket_readable(uint32_t slot) {
@@ -332,7 +358,7 @@ void Den::mailbox_changed(uint32_t slot) {
   RecordView view = RecordView::trusted(slab_.block(slot));
   view.set_flag(kFlagChanged, true);
   // Outside IDLE, and without NOTIFY, nothing may be pushed: it waits for a command.
-  if (view.pushed()) refreshes_.add(slot, false);
+  push_changes(slot);
 }
 
 // Messages came, and nothing else is known to have happened. Where nothing else waits either, that
@@ -354,9 +380,7 @@ void Den::mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms) {
                 view.exists() < UINT32_MAX - kPendingMax;
   if (!counts) return mailbox_changed(slot);
   view.set_pending(view.pending() + messages);
-  // While something is on its way the announcement waits for it (fall_asleep, talk).
-  bool free = !outgoing_.contains(slot) && !table_->receiving(slot);
-  if (view.pushed() && free) announce(slot);
+  push_changes(slot);
 }
 
 // To a sleeper that is told unasked, with messages pending.

@@ -25,7 +25,8 @@ uint64_t monotonic_ms() {
 Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
   auto loop = std::unique_ptr<Loop>(new Loop());
   auto params = private_ring_params(options.use);
-  int error = io_uring_queue_init_params(options.entries, &loop->ring_, &params);
+  int error = set_up_ring(
+      [&] { return io_uring_queue_init_params(options.entries, &loop->ring_, &params); });
   if (error < 0) return fail_errno(-error, "io_uring_setup (is kernel.io_uring_disabled set?)");
   if (auto done = restrict_private_ring(loop->ring_.ring_fd, options.use); !done) {
     return std::unexpected(done.error());

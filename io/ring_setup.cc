@@ -1,7 +1,9 @@
 #include "io/ring_setup.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -89,7 +91,27 @@ Result<> restrict_shared_ring(int fd) {
   return register_rules(fd, rules);
 }
 
+// Makes the kernel free some page cache: memory that is touched is found by reclaiming.
+void reclaim_some() {
+  constexpr size_t kBytes = size_t{16} << 20;  // dozens of rings
+  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory != MAP_FAILED) munmap(memory, kBytes);
+  constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 5'000'000};
+  nanosleep(&kPause, nullptr);
+}
+
 }  // namespace
+
+int set_up_ring(const std::function<int()>& setup) {
+  constexpr int kTries = 20;
+  int result = setup();
+  for (int i = 1; i < kTries && result == -ENOMEM; ++i) {
+    reclaim_some();
+    result = setup();
+  }
+  return result;
+}
 
 io_uring_params private_ring_params(RingUse use) {
   io_uring_params params{};
@@ -115,9 +137,15 @@ Result<SharedRing> make_shared_ring(const SharedRingOptions& options) {
   ring.params.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
                       IORING_SETUP_R_DISABLED;
   ring.params.cq_entries = options.completion_entries;
-  long fd = syscall(__NR_io_uring_setup, options.submission_entries, &ring.params);
-  if (fd < 0) return fail_errno(errno, "io_uring_setup for a shard");
-  ring.fd = Fd(int(fd));
+  int fd = set_up_ring([&] {
+    io_uring_params params = ring.params;
+    long made = syscall(__NR_io_uring_setup, options.submission_entries, &params);
+    if (made < 0) return -errno;
+    ring.params = params;
+    return int(made);
+  });
+  if (fd < 0) return fail_errno(-fd, "io_uring_setup for a shard");
+  ring.fd = Fd(fd);
 
   io_uring_rsrc_register table{};
   table.nr = options.sockets;

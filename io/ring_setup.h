@@ -7,6 +7,7 @@
 #include <liburing.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "io/fd.h"
 #include "io/result.h"
@@ -20,6 +21,12 @@ enum class RingUse {
   kMessages,  // sockets and descriptors it was given
   kFiles,     // those, and the mail store's files; no new sockets
 };
+
+// Calls `setup`, which answers -errno or something else, again (up to 20 times, some 5 ms apart,
+// with page cache freed between) while it answers -ENOMEM: the kernel wants a ring's pages in one
+// piece of work and does not reclaim for them (Linux 6.18), and a mail server's memory is full of
+// page cache.
+int set_up_ring(const std::function<int()>& setup);
 
 io_uring_params private_ring_params(RingUse use = RingUse::kAnything);
 // Restricts a ring made with these parameters and enables it; the calling thread owns it from then

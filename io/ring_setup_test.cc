@@ -78,5 +78,17 @@ TEST(RingUse, a_ring_for_anything_is_not_restricted) {
   EXPECT_EQ(answers.connect_errno, ECONNREFUSED);
 }
 
+TEST(RingSetup, no_memory_is_tried_again_and_other_errors_are_not) {
+  int calls = 0;
+  EXPECT_EQ(set_up_ring([&] { return ++calls < 3 ? -ENOMEM : 7; }), 7);
+  EXPECT_EQ(calls, 3);
+  calls = 0;
+  EXPECT_EQ(set_up_ring([&] { return ++calls, -EPERM; }), -EPERM);
+  EXPECT_EQ(calls, 1);
+  calls = 0;
+  EXPECT_EQ(set_up_ring([&] { return ++calls, -ENOMEM; }), -ENOMEM);
+  EXPECT_GT(calls, 1);
+}
+
 }  // namespace
 }  // namespace dormouse::io

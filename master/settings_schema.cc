@@ -176,6 +176,11 @@ constexpr std::array kSchema = {
     SettingKey{"den.keepalive", Type::kDuration, "\"2min\"", kSecond, kKeepaliveMax, "ms", "",
                "den.keepalive_ms", "Between two \"* OK Still here\" of an idle session.",
                [](Settings& s, const V& v) { s.wire.mutable_den()->set_keepalive_ms(u32(v)); }},
+    SettingKey{"den.coalesce", Type::kDuration, "\"100ms\"", 0, kMinute, "ms", "",
+               "den.coalesce_ms",
+               "A sleeper is told of changes at most once in this time: the first at once, what "
+               "follows together.",
+               [](Settings& s, const V& v) { s.wire.mutable_den()->set_coalesce_ms(u32(v)); }},
     SettingKey{
         "den.slab_bytes_per_session", Type::kSize, "\"1KiB\"", 256, 64 * kKiB, "bytes", "",
         "den.slab_bytes_per_session",

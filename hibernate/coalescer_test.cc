@@ -1,0 +1,79 @@
+#include "hibernate/coalescer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dormouse::hibernate {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(Coalescer, a_lone_change_waits_for_nothing) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_EQ(coalescer.next_end_ms(), 1100u);
+  EXPECT_THAT(coalescer.due(1100), IsEmpty());
+  EXPECT_FALSE(coalescer.hold(1, 1100));
+}
+
+TEST(Coalescer, what_comes_within_the_window_is_told_once_at_its_end) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 1001));
+  EXPECT_TRUE(coalescer.hold(1, 1099));
+  EXPECT_THAT(coalescer.due(1099), IsEmpty());
+  EXPECT_THAT(coalescer.due(1100), ElementsAre(1));
+  EXPECT_THAT(coalescer.due(5000), IsEmpty());
+}
+
+TEST(Coalescer, telling_at_the_end_opens_the_next_window) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 1050));
+  EXPECT_THAT(coalescer.due(1100), ElementsAre(1));
+  EXPECT_FALSE(coalescer.hold(1, 1100));
+  EXPECT_TRUE(coalescer.hold(1, 1199));
+  EXPECT_THAT(coalescer.due(1200), ElementsAre(1));
+}
+
+TEST(Coalescer, slots_do_not_wait_for_one_another) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_FALSE(coalescer.hold(2, 1050));
+  EXPECT_TRUE(coalescer.hold(2, 1060));
+  EXPECT_TRUE(coalescer.hold(1, 1060));
+  EXPECT_THAT(coalescer.due(1100), ElementsAre(1));
+  EXPECT_THAT(coalescer.due(1150), ElementsAre(2));
+}
+
+TEST(Coalescer, a_late_look_does_not_keep_a_change_waiting) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_FALSE(coalescer.hold(1, 1200)) << "its window is over, whether due() saw that or not";
+  EXPECT_TRUE(coalescer.hold(1, 1250));
+  EXPECT_THAT(coalescer.due(1299), IsEmpty()) << "the first window's end is stale";
+  EXPECT_THAT(coalescer.due(1300), ElementsAre(1));
+}
+
+TEST(Coalescer, a_slot_that_is_used_anew_owes_nothing) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 1010));
+  coalescer.forget(1);
+  EXPECT_FALSE(coalescer.hold(1, 1020));
+  EXPECT_THAT(coalescer.due(1100), IsEmpty());
+  EXPECT_EQ(coalescer.open(), 1u);
+  EXPECT_THAT(coalescer.due(1120), IsEmpty());
+  EXPECT_EQ(coalescer.open(), 0u);
+}
+
+TEST(Coalescer, without_a_window_nothing_waits) {
+  Coalescer coalescer(0);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_FALSE(coalescer.next_end_ms());
+}
+
+}  // namespace
+}  // namespace dormouse::hibernate

@@ -1,0 +1,443 @@
+#!/usr/bin/env python3
+"""A million sleepers: how much they take, how fast they wake, whether each one answers. Dormouse only,
+loopback only, as root. docs/benchmarks.md explains the figures.
+
+    loadtest/bench/million.py --build build/release                       # a million with TLS
+    loadtest/bench/million.py --build build/release --sessions 300000 --compress
+    loadtest/bench/million.py --build build/release --sessions 20000 --part 10000 --sizes 20000
+
+It goes step by step and writes each step down in --folder. Server and load testers are processes of
+their own: stop this script whenever you like and start it again with the same folder, and it goes on
+where it was (steps that were under way begin again). --stop ends everything and removes the folder.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import bench
+from measure import ControlGroup, KernelMemory, Processes, bare_socket_bytes, user_bytes_by_role
+from peers import DOMAIN, PASSWORD, Dormouse
+
+SESSIONS_PER_USER = 10
+SETTLE_SECONDS = 40  # bench.SETTLE_SECONDS_MIN and the time of a worker's last visits
+
+
+def say(text):
+    print(f"million: {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class State:
+    """What has been done, on disk: a dictionary that survives this script."""
+
+    def __init__(self, folder):
+        self.path = f"{folder}/state.json"
+        self.known = {}
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as file:
+                self.known = json.load(file)
+
+    def get(self, key, default=None):
+        return self.known.get(key, default)
+
+    def put(self, **values):
+        self.known.update(values)
+        with open(self.path + ".new", "w", encoding="utf-8") as file:
+            json.dump(self.known, file, indent=1)
+        os.replace(self.path + ".new", self.path)
+
+
+class Mail:
+    """Maildirs whose users have logged in before: one is made and used, the others are copies of it."""
+
+    def __init__(self, options, server, state):
+        self.options, self.server, self.state = options, server, state
+
+    def make(self):
+        users = self.server.users
+        if self.state.get("users_made", 0) >= users:
+            return
+        first = f"{self.server.mail}/{self.server.user(1)}"
+        if self.state.get("users_made", 0) == 0:
+            shutil.rmtree(self.server.mail, ignore_errors=True)
+            self.server.users = 1
+            self.server.make_mail()
+            self.server.users = users
+            self.server.start()
+            try:
+                load = bench.Load(self.options.load, self.server, False, 1, 1)
+                load.ask("wait-connected timeout=60")
+                load.ask("logout timeout=30")
+                load.end()
+            finally:
+                self.server.stop()
+            self.state.put(users_made=1)
+        begun = time.monotonic()
+        for number in range(self.state.get("users_made") + 1, users + 1):
+            to = f"{self.server.mail}/{self.server.user(number)}"
+            shutil.rmtree(to, ignore_errors=True)  # half a copy
+            self.copy(first, to)
+            if number % 5000 == 0:
+                self.state.put(users_made=number)
+                say(f"{number:,} of {users:,} mailboxes, {time.monotonic() - begun:.0f} s")
+        self.state.put(users_made=users)
+
+    def copy(self, source, to):
+        os.mkdir(to)
+        for entry in os.scandir(source):
+            if entry.is_dir(follow_symlinks=False):
+                self.copy(entry.path, f"{to}/{entry.name}")
+            else:
+                shutil.copy2(entry.path, f"{to}/{entry.name}")
+                os.chown(f"{to}/{entry.name}", self.server.uid, self.server.gid)
+        os.chown(to, self.server.uid, self.server.gid)
+        shutil.copystat(source, to)
+
+
+class Part:
+    """One dormouse-load with some of the sessions, spoken to by a FIFO."""
+
+    def __init__(self, options, server, state, number, sessions):
+        self.options, self.server, self.state = options, server, state
+        self.number, self.sessions = number, sessions
+        self.key = f"part{number}"
+        self.base = f"{options.folder}/part{number}"
+        self.users = max(1, sessions // SESSIONS_PER_USER)
+
+    def pid(self):
+        return self.state.get(self.key)
+
+    def running(self):
+        return self.pid() is not None and alive(self.pid())
+
+    def start(self):
+        for suffix in (".fifo", ".out", ".log"):
+            if os.path.exists(self.base + suffix):
+                os.unlink(self.base + suffix)
+        os.mkfifo(self.base + ".fifo")
+        command = [self.options.load, "sleep", "--control", self.base + ".fifo", "--target",
+                   f"127.0.0.1:{self.server.tls_port}", "--tls", "--tls-resume", "--sessions",
+                   str(self.sessions), "--user", f"u%d@{DOMAIN}", "--password", PASSWORD, "--users",
+                   str(self.users), "--together", str(SESSIONS_PER_USER), "--first-user",
+                   str(1 + self.number * self.users), "--maildir",
+                   f"{self.server.mail}/%u/Maildir", "--parallel", str(self.options.parallel),
+                   *(["--compress", "1"] if self.options.compress else [])]
+        with open(self.base + ".out", "wb") as out, open(self.base + ".log", "wb") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log,
+                                       start_new_session=True)
+        self.state.put(**{self.key: process.pid})
+
+    def progress(self):
+        with open(self.base + ".log", "rb") as file:
+            lines = file.read()[-400:].decode("utf-8", "replace").splitlines()
+        return lines[-1] if lines else ""
+
+    def answers(self):
+        with open(self.base + ".out", encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def ask(self, line, show=True):
+        known = len(self.answers())
+        with open(self.base + ".fifo", "w", encoding="ascii") as fifo:
+            fifo.write(line + "\n")
+        shown = time.monotonic()
+        while len(self.answers()) == known:
+            if not self.running():
+                raise RuntimeError(f"dormouse-load ended during '{line}': {self.progress()}")
+            if show and time.monotonic() - shown > 20:
+                shown = time.monotonic()
+                say(f"part {self.number}: {self.progress()}")
+            time.sleep(0.1)
+        result = json.loads(self.answers()[-1])
+        if not result["ok"]:
+            raise RuntimeError(f"{line}: {result['error']}: {result.get('status')}")
+        return result
+
+    def end(self):
+        if self.running():
+            os.kill(self.pid(), signal.SIGTERM)
+            while alive(self.pid()):
+                time.sleep(0.2)
+        self.state.put(**{self.key: None})
+
+
+class Million:
+    def __init__(self, options):
+        self.options = options
+        os.makedirs(options.folder, exist_ok=True)
+        os.chmod(options.folder, 0o755)
+        self.state = State(options.folder)
+        self.check_same_run()
+        users = max(1, options.part // SESSIONS_PER_USER) * (options.sessions // options.part)
+        self.server = Dormouse(options.folder, f"{options.folder}/mail", users, options.sessions,
+                               options.mail_uid, options.mail_uid, (options.port, options.port + 1))
+        self.parts = [Part(options, self.server, self.state, number, options.part)
+                      for number in range(options.sessions // options.part)]
+
+    def check_same_run(self):
+        asked = {"sessions": self.options.sessions, "part": self.options.part,
+                 "compress": self.options.compress}
+        before = self.state.get("asked")
+        if before not in (None, asked):
+            sys.exit(f"million: {self.options.folder} holds another run: {before}; --stop removes it")
+        self.state.put(asked=asked)
+
+    # The server, which outlives this script.
+
+    def group(self):
+        if self.state.get("group"):
+            return ControlGroup(*self.state.get("group"))
+        return Processes(self.state.get("server"))
+
+    def server_runs(self):
+        return self.state.get("server") is not None and alive(self.state.get("server"))
+
+    def start_server(self):
+        if self.server_runs():
+            return
+        for part in self.parts:
+            part.end()
+        self.state.put(results={}, everyone=None)
+        self.server.start()
+        group = self.server.group
+        self.state.put(server=self.server.process.pid,
+                       group=[group.path, group.usage, group.scale]
+                       if isinstance(group, ControlGroup) else None)
+        load = bench.Load(self.options.load, self.server, True, 1, 1)
+        load.ask("wait-connected timeout=60")
+        load.ask("logout timeout=30")
+        load.end()
+        time.sleep(SETTLE_SECONDS)
+        self.state.put(empty_user=user_bytes_by_role(self.group().pids()),
+                       empty_kernel=self.kernel_bytes(), bare=bare_socket_bytes())
+
+    def stop_server(self):
+        if not self.server_runs():
+            return
+        os.kill(self.state.get("server"), signal.SIGTERM)
+        for _ in range(600):
+            if not self.server_runs():
+                break
+            time.sleep(0.2)
+        for pid in self.group().pids():
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+        self.group().remove()
+        self.state.put(server=None)
+
+    @staticmethod
+    def kernel_bytes():
+        memory = KernelMemory.look()
+        return sum(memory.parts.values()), memory.caches
+
+    # The steps.
+
+    def connect(self):
+        done = self.state.get("connected", {})
+        for part in self.parts:
+            if part.running() and str(part.number) in done:
+                continue
+            part.end()
+            begun = time.monotonic()
+            part.start()
+            answer = part.ask("wait-connected timeout=86400")
+            done[str(part.number)] = answer["logins_per_second"]
+            self.state.put(connected=done)
+            say(f"part {part.number}: {part.sessions:,} sessions asleep after "
+                f"{time.monotonic() - begun:.0f} s, {answer['logins_per_second']:.0f} a second, "
+                f"{(part.number + 1) * part.sessions:,} in all; "
+                f"{self.available_mib():,} MiB available")
+
+    @staticmethod
+    def available_mib():
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) // 1024
+        return 0
+
+    def measure(self, size):
+        results = self.state.get("results", {})
+        if str(size) in results:
+            return
+        say(f"{size:,}: memory")
+        time.sleep(SETTLE_SECONDS)
+        figures = {"logins": min(self.state.get("connected", {}).values(), default=0)}
+        user = user_bytes_by_role(self.group().pids())
+        empty_user = self.state.get("empty_user")
+        figures["user_bytes"] = (sum(user.values()) - sum(empty_user.values())) / size
+        figures["user_bytes_by_role"] = {role: round((user[role] - empty_user.get(role, 0)) / size, 1)
+                                         for role in user}
+        testers = [part.pid() for part in self.parts if part.running()]
+        figures["tester_bytes"] = sum(user_bytes_by_role(testers).values()) / size
+        kernel, caches = self.kernel_bytes()
+        empty_kernel, empty_caches = self.state.get("empty_kernel")
+        both = (kernel - empty_kernel) / size
+        figures["both_ends_bytes"] = both
+        figures["kernel_caches"] = {
+            name: round((grown - empty_caches.get(name, 0)) / size, 1)
+            for name, grown in sorted(caches.items(), key=lambda item: -item[1])[:14]}
+        figures["bare_bytes"] = self.state.get("bare")
+        figures["all_bytes"] = (figures["user_bytes"] + both - self.state.get("bare")
+                                - bench.TESTER_POLL_BYTES)
+        figures["available_mib"] = self.available_mib()
+        say(f"{size:,}: idle CPU for {self.options.idle} s")
+        cpu = self.group().cpu_seconds()
+        time.sleep(self.options.idle)
+        idle = (self.group().cpu_seconds() - cpu) / self.options.idle
+        figures["idle_cpu_share"] = idle
+        figures["idle_cpu"] = idle * 100 * 5000 / size
+        self.wakes(size, idle, figures)
+        results[str(size)] = figures
+        self.state.put(results=results)
+        say(json.dumps({key: value for key, value in figures.items() if key != "kernel_caches"}))
+
+    def wakes(self, size, idle, figures):
+        part = self.parts[0]
+        for word in ("deliver", "done", "command"):
+            say(f"{size:,}: {self.options.wakes} times {word}, {self.options.rate} a second")
+            part.ask("wait-parked quiet=4 timeout=600", False)
+            cpu, begun = self.group().cpu_seconds(), time.monotonic()
+            answer = part.ask(f"{word} {self.options.wakes} rate={self.options.rate} timeout=300")
+            part.ask("wait-parked quiet=4 timeout=600", False)
+            spent = self.group().cpu_seconds() - cpu - idle * (time.monotonic() - begun)
+            figures[f"{word}_p50"] = answer["latency"]["p50_us"] / 1000
+            figures[f"{word}_p99"] = answer["latency"]["p99_us"] / 1000
+            figures[f"{word}_lateness_p99"] = answer["lateness"]["p99_us"] / 1000
+            figures[f"{word}_cpu"] = spent * 1000 / answer["latency"]["count"]
+
+    def everyone(self):
+        """A message to each user, a DONE from each session: all are heard from."""
+        if self.state.get("everyone") is not None:
+            return
+        heard = answered = 0
+        for part in self.parts:
+            part.ask("wait-parked quiet=4 timeout=600", False)
+            answer = part.ask(f"deliver-all rate={self.options.everyone_rate} timeout=600")
+            heard += answer["latency"]["count"]
+            part.ask("wait-parked quiet=4 timeout=600", False)
+            answer = part.ask(f"done-all rate={self.options.everyone_rate * 5} timeout=600")
+            answered += answer["answered"]
+            say(f"{heard:,} EXISTS heard, {answered:,} DONEs answered")
+        status = [part.ask("status", False)["status"] for part in self.parts]
+        everyone = {"exists_heard": heard, "done_answered": answered}
+        for key in ("connected", "lost", "failed", "missing", "repeated_exists", "unexpected_exists"):
+            everyone[key] = sum(entry[key] for entry in status)
+        self.state.put(everyone=everyone)
+        say(json.dumps(everyone))
+
+    def run(self):
+        self.server.configure()
+        Mail(self.options, self.server, self.state).make()
+        self.start_server()
+        running = [part for part in self.parts if part.running()]
+        sizes = sorted(self.options.sizes, reverse=True)
+        if str(sizes[0]) not in self.state.get("results", {}) or len(running) == len(self.parts):
+            self.connect()
+        for size in sizes:
+            # On the way down: who is no longer needed leaves.
+            for part in self.parts[size // self.options.part:]:
+                part.end()
+            self.measure(size)
+            if size == self.options.sessions and self.options.everyone_rate > 0:
+                self.everyone()
+        self.show()
+
+    def show(self):
+        results = self.state.get("results")
+        rows = [("user memory a session, B", "user_bytes"),
+                ("with the kernel's, server's side, B", "all_bytes"),
+                ("kernel memory, both ends, B", "both_ends_bytes"),
+                ("memory of the tester a session, B", "tester_bytes"),
+                ("deliver -> EXISTS p50, ms", "deliver_p50"),
+                ("deliver -> EXISTS p99, ms", "deliver_p99"),
+                ("DONE -> OK p50, ms", "done_p50"), ("DONE -> OK p99, ms", "done_p99"),
+                ("first command p50, ms", "command_p50"), ("first command p99, ms", "command_p99"),
+                ("CPU per refresh, ms", "deliver_cpu"), ("CPU per DONE, ms", "done_cpu"),
+                ("idle CPU per 5,000, % of a core", "idle_cpu"),
+                ("logins a second, the slowest part", "logins"),
+                ("available memory, MiB", "available_mib")]
+        sizes = sorted(results, key=int, reverse=True)
+        print("| figure | " + " | ".join(f"{int(size):,}" for size in sizes) + " |")
+        print("|---|" + "---|" * len(sizes))
+        for title, key in rows:
+            print(f"| {title} | "
+                  + " | ".join(bench.show(results[size][key]) for size in sizes) + " |")
+        for size in sizes:
+            roles = results[size]["user_bytes_by_role"]
+            print(f"{int(size):,}: " + ", ".join(f"{role} {roles[role]}" for role in sorted(roles)))
+        if self.state.get("everyone"):
+            print("everyone: " + json.dumps(self.state.get("everyone")))
+
+    def stop(self):
+        for part in self.parts:
+            part.end()
+        self.stop_server()
+        shutil.rmtree(self.options.folder)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True, help="build folder")
+    parser.add_argument("--sessions", type=int, default=1_000_000)
+    parser.add_argument("--part", type=int, default=100_000, help="sessions of one load tester")
+    parser.add_argument("--sizes", default="", help="measured, from the largest down, by commas")
+    parser.add_argument("--compress", action="store_true", help="all use COMPRESS=DEFLATE")
+    parser.add_argument("--folder", default="/var/tmp/dormouse-million")
+    parser.add_argument("--wakes", type=int, default=1000)
+    parser.add_argument("--rate", type=float, default=100, help="of them, a second")
+    parser.add_argument("--everyone-rate", type=float, default=300,
+                        help="mailboxes a second that get mail when everyone does; 0: not tried")
+    parser.add_argument("--idle", type=float, default=125, help="seconds of idle CPU")
+    parser.add_argument("--parallel", type=int, default=64, help="logins under way")
+    parser.add_argument("--port", type=int, default=20243)
+    parser.add_argument("--mail-uid", type=int, default=5000)
+    parser.add_argument("--stop", action="store_true", help="end everything, remove the folder")
+    options = parser.parse_args()
+    if options.sessions % options.part or options.part % SESSIONS_PER_USER:
+        parser.error(f"--sessions in whole parts, --part in whole users ({SESSIONS_PER_USER})")
+    standard = [options.sessions] + [size for size in (500_000, 100_000) if size < options.sessions]
+    options.sizes = ([int(word) for word in options.sizes.split(",")] if options.sizes else standard)
+    for size in options.sizes:
+        if size % options.part or size > options.sessions:
+            parser.error("--sizes in whole parts")
+    options.load = f"{options.build}/loadtest/dormouse-load"
+    Dormouse.binary = f"{options.build}/dormouse"
+    return options
+
+
+def main():
+    options = parse_options()
+    if os.geteuid() != 0:
+        sys.exit("million: needs root, for the memory figures and the number of sockets")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    million = Million(options)
+    if options.stop:
+        million.stop()
+        return
+    try:
+        with bench.Sysctls():
+            million.run()
+    except KeyboardInterrupt:
+        say("stopped; all goes on with the same command, --stop ends it")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
