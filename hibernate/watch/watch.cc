@@ -191,28 +191,28 @@ void Watch::changed(const Change& change, uint64_t after_ms) {
   auto collect = [this](DirectoryKey key, std::vector<Wanting>& into) {
     into.clear();
     if (key == 0) return;
-    table_.for_each(key, [&into](uint16_t slot, uint32_t watch, bool first) {
-      into.push_back(Wanting{slot, watch, first});
-    });
+    table_.for_each(key, [&into](const Wanting& who) { into.push_back(who); });
   };
   collect(change.from, left_);
   collect(change.to, came_);
   // From new/ to cur/ of one mailbox: whoever counts the message goes on doing so.
-  auto moved_on = [&](const Wanting& who, const std::vector<Wanting>& others) {
-    if (!change.as_it_was) return false;
-    return std::ranges::any_of(others, [&](const Wanting& other) {
-      return other.slot == who.slot && other.watch == who.watch && other.first != who.first;
-    });
+  auto went_on = [&](const Wanting& who) {
+    return change.as_it_was &&
+           std::ranges::any_of(came_, [&](const Wanting& to) { return to.follows(who); });
+  };
+  auto came_on = [&](const Wanting& who) {
+    return change.as_it_was &&
+           std::ranges::any_of(left_, [&](const Wanting& from) { return who.follows(from); });
   };
   for (const Wanting& who : left_) {
-    if (who.first && moved_on(who, came_)) {
+    if (went_on(who)) {
       ++moved_on_;
     } else {
       note_change(who);
     }
   }
   for (const Wanting& who : came_) {
-    if (!who.first && moved_on(who, left_)) continue;
+    if (came_on(who)) continue;
     if (who.first && change.file && change.from != change.to) {
       note_arrival(who, after_ms);
     } else {
@@ -232,7 +232,7 @@ Watch::Den* Watch::stirred(uint16_t slot) {
 
 void Watch::note_change(const Wanting& who) {
   ++changes_;
-  Den* den = stirred(who.slot);
+  Den* den = stirred(who.den);
   if (den == nullptr) return;
   den->pending.push_back(who.watch);
   if (den->pending.size() < 2 * kPendingMax) return;
@@ -242,7 +242,7 @@ void Watch::note_change(const Wanting& who) {
 
 void Watch::note_arrival(const Wanting& who, uint64_t after_ms) {
   ++arrivals_;
-  Den* den = stirred(who.slot);
+  Den* den = stirred(who.den);
   if (den == nullptr) return;
   if (den->arrived.empty()) den->arrived_after_ms = after_ms;
   den->arrived.push_back(Arrived{who.watch, 1});

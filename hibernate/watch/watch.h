@@ -58,11 +58,7 @@ class Watch final : public ChangeSink {
     uint32_t count = 0;
   };
   // One subscription of a directory; `first`: mail arrives there.
-  struct Wanting {
-    uint16_t slot = 0;
-    uint32_t watch = 0;
-    bool first = false;
-  };
+  using Wanting = WatchTable::Wanted;
   // One den's link. Its subscriptions live and die with it.
   struct Den {
     Den(io::Loop& loop, io::Scope* parent, role::Link from, uint16_t number)

@@ -74,7 +74,7 @@ void events(benchmark::State& state) {
   for (auto _ : state) {
     read_fanotify_events(kKey, buffer, [&](const Change& change) {
       table->for_each(change.from | change.to,
-                      [&](uint16_t, uint32_t watch, bool) { told += watch; });
+                      [&](const WatchTable::Wanted& who) { told += who.watch; });
     });
   }
   benchmark::DoNotOptimize(told);
@@ -124,7 +124,7 @@ void from_the_kernel(benchmark::State& state) {
     while ((got = read(group->get(), buffer.data(), buffer.size())) > 0) {
       auto batch = read_fanotify_events(
           kKey, std::span(buffer.data(), size_t(got)), [&](const Change& change) {
-            table.for_each(change.from | change.to, [&](uint16_t, uint32_t, bool) { ++told; });
+            table.for_each(change.from | change.to, [&](const WatchTable::Wanted&) { ++told; });
           });
       seen += batch.events;
     }

@@ -49,7 +49,7 @@ size_t WatchTable::find_head(uint16_t den, uint32_t watch) const {
 
 bool WatchTable::wanted(DirectoryKey key) const {
   bool found = false;
-  for_each(key, [&found](uint16_t, uint32_t, bool) { found = true; });
+  for_each(key, [&found](const Wanted&) { found = true; });
   return found;
 }
 
@@ -147,11 +147,14 @@ void WatchTable::rebuild(size_t slots, size_t heads) {
   old_slots.swap(slots_);
   old_heads.swap(heads_);
   live_ = taken_ = heads_live_ = heads_taken_ = 0;
+  std::vector<uint32_t> chained;
   for (uint32_t head : old_heads) {
     if (head == kNone || head == kHeadGone) continue;
+    chained.clear();
+    for (uint32_t i = head; i != kNone; i = old_slots[i].next) chained.push_back(i);
     uint32_t chain = kNone;
-    for (uint32_t i = head; i != kNone; i = old_slots[i].next) {
-      chain = put(old_slots[i].key(), old_slots[i].den(), old_slots[i].watch_first, chain);
+    for (auto i = chained.rbegin(); i != chained.rend(); ++i) {  // in the order of subscribe()
+      chain = put(old_slots[*i].key(), old_slots[*i].den(), old_slots[*i].watch_first, chain);
     }
     put_head(chain);
   }

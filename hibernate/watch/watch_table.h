@@ -40,11 +40,26 @@ class WatchTable {
   bool unsubscribe(uint16_t den, uint32_t watch, std::vector<DirectoryKey>& unused);
   void drop_den(uint16_t den, std::vector<DirectoryKey>& unused);
 
-  // wants(den, watch, first) for every subscription of the directory.
+  // A directory in a subscription. Places are good until the next call that changes the table.
+  struct Wanted {
+    uint16_t den = 0;
+    uint32_t watch = 0;
+    bool first = false;
+    uint32_t place = 0;
+    uint32_t before = 0;  // the place of the directory named before it; for the first, none's
+
+    // Named right behind `other` in the same subscription, as cur/ is behind new/.
+    bool follows(const Wanted& other) const {
+      return den == other.den && watch == other.watch && before == other.place;
+    }
+  };
+  // wants(Wanted) for every subscription of the directory.
   template <class Wants>
   void for_each(DirectoryKey key, Wants&& wants) const {
     for (size_t i = home(key); slots_[i].key_den != kFree; i = next(i)) {
-      if (slots_[i].key() == key) wants(slots_[i].den(), slots_[i].watch(), slots_[i].first());
+      const Slot& slot = slots_[i];
+      if (slot.key() != key) continue;
+      wants(Wanted{slot.den(), slot.watch(), slot.first(), uint32_t(i), slot.next});
     }
   }
   bool wanted(DirectoryKey key) const;
@@ -64,7 +79,7 @@ class WatchTable {
   struct Slot {
     uint64_t key_den = kFree;  // key << 16 | den
     uint32_t watch_first = 0;  // first << 31 | watch
-    uint32_t next = kNone;     // of the same subscription
+    uint32_t next = kNone;     // of the same subscription: the one named before
     DirectoryKey key() const { return key_den >> 16; }
     uint16_t den() const { return uint16_t(key_den); }
     uint32_t watch() const { return watch_first & kWatchMax; }

@@ -14,9 +14,33 @@ using Subscription = std::pair<uint16_t, uint32_t>;
 
 std::vector<Subscription> of(const WatchTable& table, DirectoryKey key) {
   std::vector<Subscription> found;
-  table.for_each(key, [&](uint16_t den, uint32_t watch, bool) { found.emplace_back(den, watch); });
+  table.for_each(key,
+                 [&](const WatchTable::Wanted& who) { found.emplace_back(who.den, who.watch); });
   std::ranges::sort(found);
   return found;
+}
+
+TEST(WatchTable, directories_follow_one_another_as_they_were_named_however_often_it_grows) {
+  WatchTable table;
+  std::vector<DirectoryKey> unused;
+  const std::vector<DirectoryKey> keys = {10, 20, 30, 40};
+  ASSERT_TRUE(table.subscribe(1, 7, keys, unused));
+  auto one = [&](DirectoryKey key) {
+    WatchTable::Wanted found;
+    table.for_each(key, [&](const WatchTable::Wanted& who) { found = who; });
+    return found;
+  };
+  for (uint32_t grown = 0; grown < 5; ++grown) {
+    for (DirectoryKey first : keys) {
+      for (DirectoryKey second : keys) {
+        EXPECT_EQ(one(second).follows(one(first)), second == first + 10) << first << " " << second;
+      }
+    }
+    for (uint32_t i = 0; i < (100u << grown); ++i) {
+      std::vector<DirectoryKey> other = {1000 + 2 * i, 1001 + 2 * i};
+      ASSERT_TRUE(table.subscribe(2, grown << 16 | i, other, unused));
+    }
+  }
 }
 
 TEST(WatchTable, agrees_with_a_multimap_through_growth_removal_and_lost_dens) {

@@ -248,6 +248,28 @@ TEST(Watch, a_den_that_does_not_read_is_told_of_every_watch_later_and_holds_up_n
   run_with_rig(deaf);
 }
 
+io::Task<void> several(Rig* rig) {
+  io::Channel den = co_await rig->greeted(0);
+  // Two mailboxes in one subscription, as with NOTIFY: a and c are new/, b and d cur/.
+  fs::create_directory(rig->root / "d");
+  EXPECT_TRUE(co_await rig->subscribe(&den, 1, {"a", "b", "c", "d"}));
+  rig->touch("c/1");
+  auto told = co_await rig->next(&den);
+  EXPECT_THAT(watches_of(told), testing::ElementsAre(1)) << "a change: the den knows no more";
+  EXPECT_EQ(told.changed().arrived_size(), 0);
+  fs::rename(rig->root / "c/1", rig->root / "d/1:2,");  // told to nobody
+  rig->touch("a/2");
+  told = co_await rig->next(&den);
+  EXPECT_EQ(told.changed().arrived_size(), 1);
+  EXPECT_EQ(told.changed().watches_size(), 0) << "taken over";
+  fs::rename(rig->root / "a/2", rig->root / "d/2:2,");
+  told = co_await rig->next(&den);
+  EXPECT_THAT(told.changed().watches(), testing::ElementsAre(1)) << "went to another mailbox";
+}
+TEST(Watch, mail_taken_over_is_told_from_mail_that_went_to_another_mailbox) {
+  run_with_rig(several);
+}
+
 // "a" is the mailbox's new/, "b" its cur/.
 io::Task<void> kinds(Rig* rig) {
   io::Channel den = co_await rig->greeted(0);
