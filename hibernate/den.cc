@@ -60,7 +60,7 @@ void Den::start_session(uint32_t slot, Session::Purpose purpose, RecordParts par
   process_.scope().spawn(raw->live());
 }
 
-bool Den::publish(uint32_t slot, const RecordParts& parts) {
+bool Den::publish(uint32_t slot, const RecordParts& parts, std::span<const std::byte> goes_out) {
   size_t bytes = encoded_bytes(parts);
   std::span<std::byte> block;
   if (bytes != 0) block = slab_.allocate(bytes);
@@ -68,6 +68,14 @@ bool Den::publish(uint32_t slot, const RecordParts& parts) {
   RecordParts stamped = parts;
   stamped.parked_at_s = uint32_t(loop().now_ms() / 1000);
   encode(stamped, block);
+  if (!goes_out.empty()) {
+    slab_.note_send({.slot = slot,
+                     .exists = parts.exists,
+                     .pending = parts.pending,
+                     .counters = RecordView::counters_of(parts.tls),
+                     .bytes = goes_out});
+    RecordView::trusted(block).set_sending_bytes(goes_out.size());
+  }
   if (slab_.state(slot) != SlotState::kParked) ++parked_;
   slab_.publish(slot, block);
   return true;

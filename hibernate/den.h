@@ -12,6 +12,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -53,6 +54,7 @@ struct DenCounters {
   uint64_t broken_records = 0;
   uint64_t adopted = 0;        // sleepers taken over from a former den
   uint64_t settled_sends = 0;  // and of them those whose answer it had sent as it died
+  uint64_t resent = 0;         // or was about to send
   uint64_t not_adopted = 0;    // connections that a former den left awake or half sent
 };
 
@@ -73,6 +75,7 @@ class Den final : public role::Role, public io::SocketEvents {
   void socket_readable(uint32_t slot) override;
   void socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) override;
   void socket_sent(uint32_t slot, int32_t result) override;
+  void socket_send_settled(uint32_t slot, int32_t result) override;
 
   // For sessions.
   io::Loop& loop() { return process_.loop(); }
@@ -90,8 +93,9 @@ class Den final : public role::Role, public io::SocketEvents {
   void watch(uint32_t slot, const std::vector<std::string>& directories);
   void unwatch(uint32_t slot);
   bool watched(uint32_t slot) const;
-  // Makes `parts` the slot's record. False: a part is over its bound, or the slab is full.
-  bool publish(uint32_t slot, const RecordParts& parts);
+  // Makes `parts` the slot's record. `goes_out`: the wire bytes that make it exact, which are sent
+  // next. False: a part is over its bound, or the slab is full.
+  bool publish(uint32_t slot, const RecordParts& parts, std::span<const std::byte> goes_out = {});
   // Between these two only the ring's completion tells the next den whether the record is exact.
   void mark_sending(uint32_t slot, bool sending);
   // From here on only this den can go on with the record, until another one is published.
@@ -131,12 +135,12 @@ class Den final : public role::Role, public io::SocketEvents {
   // den_sleep.cc
   void adopt();
   void adopt_slot(uint32_t slot);
-  bool may_go_on(uint32_t slot, RecordView view);
+  bool may_go_on(uint32_t slot, RecordView view, tls::Bytes& again);
   void fall_asleep(uint32_t slot);
   void process_input(uint32_t slot, std::span<std::byte> bytes);
   void transmit(uint32_t slot, tls::Bytes bytes, bool then_close);
-  bool say_to_parked(uint32_t slot, std::string_view text, bool then_close);
-  bool say_and_record(uint32_t slot, std::string_view text, bool then_close);
+  bool say_to_parked(uint32_t slot, std::string_view text, bool then_close,
+                     std::optional<uint32_t> exists = std::nullopt);
   void announce(uint32_t slot);
   void set_due(uint32_t slot);
   void due(uint32_t slot);

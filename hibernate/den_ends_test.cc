@@ -150,9 +150,10 @@ class KilledAsItSends : public DenTest {
     DenTest::SetUp();
     exists_ = 5;
   }
-  // The next den has the sleeper, with what it was told last.
-  void next_den_goes_on(Client& client, uint32_t told) {
+  // The next den has the sleeper, with what it was told last. `first`: what that den says at once.
+  void next_den_goes_on(Client& client, uint32_t told, std::string_view first = {}) {
     start_den();
+    client.hears(first);
     watch_subscribes();
     attached();
     EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().exists(), told);
@@ -223,6 +224,75 @@ TEST_F(KilledAsItSends, a_connection_whose_last_words_are_out_is_closed) {
   client.say("DONE\r\na3 LOGOUT\r\n");
   kill_den_as_it_sends(client);
   client.hears("a2 OK Idle completed.\r\n* BYE Logging out\r\na3 OK Logout completed.\r\n");
+  start_den();
+  EXPECT_TRUE(client.closed());
+}
+
+// Killed with all prepared, before the kernel has seen anything of it.
+using KilledBeforeItSends = KilledAsItSends;
+
+TEST_F(KilledBeforeItSends, an_announcement_is_made_by_the_next_den) {
+  Client client = open_session();
+  park(client, "state-1");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  arrive(1, kLongAfterMs);
+  kill_den_before_it_sends();
+  EXPECT_TRUE(client.silent());
+  next_den_goes_on(client, 6, "* 6 EXISTS\r\n");
+}
+
+TEST_F(KilledBeforeItSends, small_talk_is_answered_by_the_next_den) {
+  Client client = open_session();
+  park(client, "state-1");
+  client.say("DONE\r\n");
+  client.hears("a2 OK Idle completed.\r\n");
+  ::usleep(50'000);
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  client.say("a2 IDLE\r\n");
+  kill_den_before_it_sends();
+  EXPECT_TRUE(client.silent());
+  next_den_goes_on(client, 5, "+ idling\r\n");
+}
+
+TEST_F(KilledBeforeItSends, a_refresh_is_told_by_the_next_den) {
+  Client client = open_session();
+  park(client, "state-1");
+  change();
+  attached();
+  must_receive<wire::DenToWorker>(worker_);
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  exists_ = 6;
+  refresh("* 6 EXISTS\r\n", "state-2");
+  kill_den_before_it_sends();
+  EXPECT_TRUE(client.silent());
+  next_den_goes_on(client, 6, "* 6 EXISTS\r\n");
+}
+
+TEST_F(KilledBeforeItSends, an_answer_before_a_command_is_given_by_the_next_den) {
+  Client client = open_session();
+  park(client, "state-1");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  client.say("DONE\r\na3 UNSELECT\r\n");
+  kill_den_before_it_sends();
+  EXPECT_TRUE(client.silent());
+  tracker_.close();
+  start_den();
+  client.hears("a2 OK Idle completed.\r\n");
+  watch_subscribes();
+  attached();
+  must_receive<wire::DenToWorker>(worker_);
+  worker_hears("a3 UNSELECT\r\n");
+}
+
+TEST_F(KilledBeforeItSends, last_words_are_not_said_by_the_next_den) {
+  Client client = open_session();
+  park(client, "state-1");
+  wire::TrackerToDen kick;
+  kick.mutable_kick()->set_user("alice");
+  kick.mutable_kick()->set_text("Go");
+  if (!trace_den()) GTEST_SKIP() << "ptrace is not permitted";
+  must_send(tracker_, kick);
+  kill_den_before_it_sends();
   start_den();
   EXPECT_TRUE(client.closed());
 }

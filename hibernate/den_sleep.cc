@@ -27,15 +27,26 @@ void Den::adopt() {
   table_->forget_former();
 }
 
-// Whether the record is where the client is. What was being sent as the former den died is out when
-// the ring still has its completion; without one it may be out or not.
-bool Den::may_go_on(uint32_t slot, RecordView view) {
+// Whether the record is where the client is, or will be once `again` is sent. What was being sent
+// as the former den died is out when the ring still has its completion. Without one the kernel
+// never saw it (socket_send_settled); the slab has it then, if it was the last.
+bool Den::may_go_on(uint32_t slot, RecordView view, tls::Bytes& again) {
   if (view.flag(kFlagHeld)) return false;
   if (!view.flag(kFlagSending)) return true;
   auto sent = table_->former_send(slot);
-  if (!sent || *sent <= 0 || *sent != view.sending_bytes()) return false;
-  view.set_flag(kFlagSending, false);
-  ++counters_.settled_sends;
+  if (sent && *sent >= 0) {
+    if (*sent == 0 || *sent != view.sending_bytes()) return false;
+    view.set_flag(kFlagSending, false);
+    ++counters_.settled_sends;
+    return true;
+  }
+  auto note = slab_.noted_send();
+  if (!note || note->slot != slot || note->bytes.size() != view.sending_bytes()) return false;
+  view.set_exists(note->exists);
+  view.set_pending(std::min(note->pending, kPendingMax));
+  view.set_counters(note->counters);
+  again.assign(note->bytes.begin(), note->bytes.end());
+  ++counters_.resent;
   return true;
 }
 
@@ -43,13 +54,14 @@ void Den::adopt_slot(uint32_t slot) {
   SlotState state = slab_.state(slot);
   if (state == SlotState::kParked) {
     auto view = RecordView::attach(slab_.block(slot));
-    if (view && may_go_on(slot, *view)) {
+    tls::Bytes again;
+    if (view && may_go_on(slot, *view, again)) {
       ++parked_;
       ++counters_.adopted;
       if (view->input().empty()) {
         watch(slot, view->directories());
-        fall_asleep(slot);
-        return;
+        if (again.empty()) return fall_asleep(slot);
+        return transmit(slot, std::move(again), false);
       }
       auto stream = ClientStream::create(crypto_, view->tls(), view->compress());
       if (stream) {
@@ -59,7 +71,7 @@ void Den::adopt_slot(uint32_t slot) {
         ++counters_.attaches;
         watch(slot, parts.directories);
         start_session(slot, wire::DenToWorker::INPUT, std::move(parts), std::move(*stream),
-                      std::move(input), {}, false);
+                      std::move(input), std::move(again), false);
         return;
       }
     }
@@ -203,7 +215,7 @@ void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
     if (!history) return release_parked(slot);
     parts.compress = std::move(*history);
   }
-  if (!publish(slot, parts)) return release_parked(slot);
+  if (!publish(slot, parts, wire)) return release_parked(slot);
   parts.input.clear();
   if (attach) {
     wheel_.clear(slot);
@@ -225,8 +237,8 @@ void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
     if (then_close) release_parked(slot);
     return;
   }
-  mark_sending(slot, true);
   if (then_close) hold(slot);
+  mark_sending(slot, true);
   auto& out = outgoing_[slot];
   if (out.bytes) {
     tls::append(out.next, bytes);
@@ -236,6 +248,17 @@ void Den::transmit(uint32_t slot, tls::Bytes bytes, bool then_close) {
   out.bytes = std::make_shared<tls::Bytes>(std::move(bytes));
   out.then_close = then_close;
   send_recorded(slot, *out.bytes);
+}
+
+// Noted in the record while the ring still knows it: a den that dies in between leaves at least one
+// of the two.
+void Den::socket_send_settled(uint32_t slot, int32_t result) {
+  auto block = slab_.block(slot);
+  if (block.empty()) return;
+  RecordView view = RecordView::trusted(block);
+  if (view.flag(kFlagSending) && result > 0 && result == view.sending_bytes()) {
+    view.set_flag(kFlagSending, false);
+  }
 }
 
 void Den::socket_sent(uint32_t slot, int32_t result) {
@@ -270,46 +293,52 @@ void Den::socket_sent(uint32_t slot, int32_t result) {
 // A line of ours to a connection without a Session. False: not said, since something is on its way
 // already in either direction (last words go behind it), or the keys do not allow it. A connection
 // that is to be closed is closed in any case.
-bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close) {
+// With `exists`, that is how many messages the client has then been told of.
+bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close,
+                        std::optional<uint32_t> exists) {
   auto out = outgoing_.find(slot);
   if (out != outgoing_.end() && (!then_close || out->second.then_close)) return false;
   // What is being received may need a worker, whose session then has the socket to itself. Nobody
   // waits for a line of ours that much.
   if (table_->receiving(slot) && !then_close) return false;
-  // Before the keys' counter is advanced: a den that dies in between has sent nothing.
-  mark_sending(slot, true);
-  if (say_and_record(slot, text, then_close)) return true;
-  if (slab_.state(slot) == SlotState::kParked && !outgoing_.contains(slot)) {
-    mark_sending(slot, false);
-  }
-  return false;
-}
-
-bool Den::say_and_record(uint32_t slot, std::string_view text, bool then_close) {
   RecordView view = RecordView::trusted(slab_.block(slot));
+  if (then_close) hold(slot);
   tls::Bytes wire;
-  tls::Bytes deflated;
+  // A copy: the record changes when the next den can finish what this one began.
+  auto kept = view.tls();
+  tls::Bytes keys(kept.begin(), kept.end());
   if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
     // Its keys and its window are being worked with: the record's would repeat a nonce.
     if (!drowsy->second.stream.put(text, wire)) {
       release_parked(slot);
       return false;
     }
-    transmit(slot, std::move(wire), then_close);
-    return true;
+    keys = drowsy->second.stream.freeze();
+  } else {
+    tls::Bytes deflated;
+    if (!view.compress().empty()) {
+      // A sleeper's output begins with an empty window each time.
+      if (!compress::DeflateStream().put(text, deflated)) return false;
+      text = tls::as_text(deflated);
+    }
+    if (keys.empty()) {
+      tls::append(wire, tls::as_bytes(text));
+    } else if (auto done = tls::seal_frozen(crypto_, keys, tls::as_bytes(text), wire); !done) {
+      // The keys have done their share for a sleeper: a worker's session renews them.
+      if (then_close) release_parked(slot);
+      return false;
+    }
   }
-  if (!view.compress().empty()) {
-    // A sleeper's output begins with an empty window each time.
-    if (!compress::DeflateStream().put(text, deflated)) return false;
-    text = tls::as_text(deflated);
-  }
-  if (view.tls().empty()) {
-    tls::append(wire, tls::as_bytes(text));
-  } else if (auto done = tls::seal_frozen(crypto_, view.tls(), tls::as_bytes(text), wire); !done) {
-    // The keys have done their share for a sleeper: a worker's session renews them.
-    if (then_close) release_parked(slot);
-    return false;
-  }
+  uint32_t told = exists.value_or(view.exists());
+  uint32_t pending = exists ? 0 : view.pending();
+  auto counters = RecordView::counters_of(keys);
+  slab_.note_send(
+      {.slot = slot, .exists = told, .pending = pending, .counters = counters, .bytes = wire});
+  if (out == outgoing_.end()) view.set_sending_bytes(wire.size());
+  mark_sending(slot, true);
+  view.set_exists(told);
+  view.set_pending(pending);
+  view.set_counters(counters);
   transmit(slot, std::move(wire), then_close);
   return true;
 }
@@ -386,22 +415,12 @@ void Den::mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms) {
 // To a sleeper that is told unasked, with messages pending.
 void Den::announce(uint32_t slot) {
   RecordView view = RecordView::trusted(slab_.block(slot));
-  uint32_t pending = view.pending();
-  uint32_t exists = view.exists() + pending;
-  // Marked before the record says what is told, so that no den that dies in between leaves a
-  // sleeper that was told something else.
-  mark_sending(slot, true);
-  view.set_exists(exists);
-  view.set_pending(0);
-  if (say_to_parked(slot, fmt::format("* {} EXISTS\r\n", exists), false)) {
+  uint32_t exists = view.exists() + view.pending();
+  if (say_to_parked(slot, fmt::format("* {} EXISTS\r\n", exists), false, exists)) {
     ++counters_.announced;
-    return;
+  } else if (slab_.state(slot) == SlotState::kParked) {
+    mailbox_changed(slot);
   }
-  if (slab_.state(slot) != SlotState::kParked) return;
-  view.set_exists(exists - pending);
-  view.set_pending(pending);
-  if (!outgoing_.contains(slot)) mark_sending(slot, false);
-  mailbox_changed(slot);
 }
 
 bool Den::may_refresh(uint32_t slot) const {

@@ -56,10 +56,10 @@ std::string Den::view() {
   text += fmt::format(
       "den[{}] handed_over={} closed={} parks={} crossed={} attaches={} refreshes={} announced={} "
       "refreshes_put_off={} sweeps={} workers_lost={} broken_records={} adopted={} "
-      "settled_sends={} not_adopted={}\n",
+      "settled_sends={} resent={} not_adopted={}\n",
       process_.index(), c.handed_over, c.closed, c.parks, c.crossed, c.attaches, c.refreshes,
       c.announced, c.refreshes_put_off, c.sweeps, c.workers_lost, c.broken_records, c.adopted,
-      c.settled_sends, c.not_adopted);
+      c.settled_sends, c.resent, c.not_adopted);
   text += fmt::format(
       "den[{}] talk_done={} talk_idle={} talk_noop={} talk_check={} talk_logout={} keepalives={}\n",
       process_.index(), c.talk_done, c.talk_idle, c.talk_noop, c.talk_check, c.talk_logout,

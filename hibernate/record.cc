@@ -253,6 +253,18 @@ void RecordView::set_sending_bytes(size_t bytes) {
 std::span<std::byte> RecordView::tls() const {
   return block_.subspan(sizeof(Fixed), load(block_).tls_bytes);
 }
+std::array<std::byte, 16> RecordView::counters_of(std::span<const std::byte> keys) {
+  std::array<std::byte, 16> counters{};
+  static_assert(tls::kMaterialOffset - tls::kSendCountOffset == sizeof counters);
+  if (keys.size() < tls::kMaterialOffset) return counters;
+  std::memcpy(counters.data(), keys.data() + tls::kSendCountOffset, sizeof counters);
+  return counters;
+}
+void RecordView::set_counters(const std::array<std::byte, 16>& counters) {
+  auto keys = tls();
+  if (keys.size() < tls::kMaterialOffset) return;
+  std::memcpy(keys.data() + tls::kSendCountOffset, counters.data(), sizeof counters);
+}
 std::string_view RecordView::user() const { return part(kUser); }
 std::string_view RecordView::idle_tag() const { return part(kTag); }
 std::string_view RecordView::state() const { return part(kState); }

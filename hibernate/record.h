@@ -133,6 +133,9 @@ class RecordView {
   uint16_t sending_bytes() const;
   void set_sending_bytes(size_t bytes);
   std::span<std::byte> tls() const;
+  // TLS's two counters, wherever frozen keys lie; zeros without TLS.
+  static std::array<std::byte, 16> counters_of(std::span<const std::byte> keys);
+  void set_counters(const std::array<std::byte, 16>& counters);
   std::string_view user() const;
   Address address() const;
   std::string_view idle_tag() const;

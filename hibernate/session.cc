@@ -445,7 +445,11 @@ io::Task<SessionEnd> Session::refreshed(const Worker::Refreshed& answer) {
   bool silent = queued_.empty() && !flying_;
   parts_.sending = !silent;
   parts_.held = false;
-  if (!den_.publish(slot_, parts_)) co_return co_await farewell("Internal error: no room");
+  bool all = !flying_;  // what is queued is all that is still to be sent
+  if (!den_.publish(slot_, parts_,
+                    all ? std::span<const std::byte>(queued_) : std::span<const std::byte>())) {
+    co_return co_await farewell("Internal error: no room");
+  }
   published_ = true;
   pump();
   if (parts_.directories != former || !den_.watched(slot_)) {

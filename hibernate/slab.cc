@@ -30,6 +30,18 @@ struct Header {
   uint64_t session_counter;
 };
 
+// Behind the header, in its page.
+constexpr size_t kNoteOffset = 64;
+struct NoteHead {
+  uint32_t slot_plus_one;  // 0: nothing is noted, or it is being written
+  uint32_t bytes;
+  uint32_t exists;
+  uint32_t pending;
+  std::array<std::byte, 16> counters;
+};
+static_assert(sizeof(Header) <= kNoteOffset);
+static_assert(kNoteOffset + sizeof(NoteHead) + Slab::kNoteBytesMax <= kHeaderBytes);
+
 constexpr uint32_t kSmallStep = 32;
 constexpr uint32_t kSmallClasses = 1024 / kSmallStep;  // 32, 64 .. 1024
 constexpr uint32_t kLargeClasses = 6;                  // 2, 4 .. 64 KiB
@@ -121,6 +133,29 @@ Slab::~Slab() {
 uint32_t Slab::incarnation() const { return reinterpret_cast<const Header*>(base_)->incarnation; }
 
 uint64_t Slab::next_session_number() { return ++reinterpret_cast<Header*>(base_)->session_counter; }
+
+void Slab::note_send(const Note& note) {
+  auto* head = reinterpret_cast<NoteHead*>(base_ + kNoteOffset);
+  std::atomic_ref<uint32_t> valid(head->slot_plus_one);
+  valid.store(0, std::memory_order_seq_cst);
+  if (note.bytes.size() > kNoteBytesMax) return;
+  head->bytes = uint32_t(note.bytes.size());
+  head->exists = note.exists;
+  head->pending = note.pending;
+  head->counters = note.counters;
+  std::memcpy(base_ + kNoteOffset + sizeof *head, note.bytes.data(), note.bytes.size());
+  valid.store(note.slot + 1, std::memory_order_seq_cst);
+}
+
+std::optional<Slab::Note> Slab::noted_send() const {
+  const auto* head = reinterpret_cast<const NoteHead*>(base_ + kNoteOffset);
+  if (head->slot_plus_one == 0 || head->bytes > kNoteBytesMax) return std::nullopt;
+  return Note{.slot = head->slot_plus_one - 1,
+              .exists = head->exists,
+              .pending = head->pending,
+              .counters = head->counters,
+              .bytes = {base_ + kNoteOffset + sizeof *head, head->bytes}};
+}
 
 uint64_t Slab::load_slot(uint32_t slot) const {
   auto* table = reinterpret_cast<uint64_t*>(base_ + kHeaderBytes);

@@ -14,9 +14,11 @@
 // instruction leaves the former or the new record, never a mixture. The den's own memory holds
 // 8 bytes a page and nothing a record.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -70,6 +72,21 @@ class Slab {
   void discard(std::span<std::byte> block);
   // Without a record: kFree or kAwake. A record is wiped and freed.
   void set_state(uint32_t slot, SlotState state);
+
+  // The last send to a parked slot that was about to be submitted, so that the next den can say it
+  // again where the kernel never saw it; and what the record says once it is out. One is enough:
+  // they are submitted one by one.
+  struct Note {
+    uint32_t slot = 0;
+    uint32_t exists = 0;
+    uint32_t pending = 0;
+    std::array<std::byte, 16> counters{};  // TLS's two; zeros without TLS
+    std::span<const std::byte> bytes;      // borrowed; in noted_send(), from the slab
+  };
+  // More is not noted, and neither is what was noted before.
+  static constexpr size_t kNoteBytesMax = 3584;
+  void note_send(const Note& note);
+  std::optional<Note> noted_send() const;
 
   uint64_t used_bytes() const { return used_bytes_; }  // blocks in use, at their class size
   uint64_t touched_bytes() const;                      // pages with a block in use

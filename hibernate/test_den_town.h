@@ -188,6 +188,22 @@ class DenTest : public testing::Test {
     kill_den();
   }
 
+  // Kills it before the system call that would send what the slab has noted.
+  void kill_den_before_it_sends() {
+    constexpr size_t kHeaderPage = 4096;
+    std::string before(kHeaderPage, '\0');
+    std::string now(kHeaderPage, '\0');
+    ASSERT_EQ(::pread(slab_.get(), before.data(), kHeaderPage, 0), ssize_t(kHeaderPage));
+    do {
+      int status = 0;
+      ASSERT_EQ(::ptrace(PTRACE_SYSCALL, den_, 0, 0), 0);
+      ASSERT_EQ(::waitpid(den_, &status, 0), den_);
+      ASSERT_TRUE(WIFSTOPPED(status)) << "the den ended by itself";
+      ASSERT_EQ(::pread(slab_.get(), now.data(), kHeaderPage, 0), ssize_t(kHeaderPage));
+    } while (now == before);
+    kill_den();
+  }
+
   io::Channel link(wire::Role peer) {
     auto ends = io::Channel::pair();
     EXPECT_TRUE(ends);

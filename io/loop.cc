@@ -160,13 +160,17 @@ uint32_t Loop::reap() {
     uint64_t user_data = cqe->user_data;
     int32_t result = cqe->res;
     uint32_t flags = cqe->flags;
-    // One by one, each before it is handled: what a process leaves in the ring when it dies is what
-    // it has not begun to handle (SocketTable::former_send).
+    // One by one: what a process leaves in the ring when it dies is what it has not begun to
+    // handle. A SocketTable takes its own off the ring, once its owner has noted them
+    // (former_send()).
+    bool tagged = (user_data & 1) != 0;
+    if (tagged && tagged_ != nullptr) {
+      tagged_->complete_tagged(user_data, result, flags);
+      continue;
+    }
     io_uring_cq_advance(&ring_, 1);
-    if (user_data == 0) continue;
-    if ((user_data & 1) != 0) {
-      if (tagged_ != nullptr) tagged_->complete_tagged(user_data, result, flags);
-    } else if (user_data >> 48 == stamp_ >> 48) {
+    if (user_data == 0 || tagged) continue;
+    if (user_data >> 48 == stamp_ >> 48) {
       reinterpret_cast<Completion*>(user_data ^ stamp_)->complete(result, flags);
     }
   }

@@ -155,6 +155,8 @@ void SocketTable::complete_tagged(uint64_t user_data, int32_t result, uint32_t f
   auto buffer = uint16_t(flags >> IORING_CQE_BUFFER_SHIFT);
   bool mine = uint32_t(user_data >> 40) == incarnation_;
   bool current = mine && slot < generation_.size() && user_data == tag(slot, kind);
+  if (current && kind == kSend) events_.socket_send_settled(slot, result);
+  io_uring_cq_advance(loop_.ring(), 1);
   if (current) {
     busy_[slot] &= uint8_t(~kind);
     if (kind == kPoll) {

@@ -33,6 +33,9 @@ class SocketEvents {
   virtual void socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) = 0;
   // The send ended: bytes taken (perhaps fewer than given) or a negative errno.
   virtual void socket_sent(uint32_t slot, int32_t result) = 0;
+  // The same, while the completion is still in the ring, for an owner that keeps in memory that
+  // outlives it which sends are over. socket_sent() follows; nothing may be submitted here.
+  virtual void socket_send_settled(uint32_t /*slot*/, int32_t /*result*/) {}
 
  protected:
   virtual ~SocketEvents() = default;
@@ -57,8 +60,8 @@ class SocketTable final : public TaggedCompletions {
   // holds the completion, or nothing was taken yet. A call to the kernel each time.
   void send_now(uint32_t slot, std::span<const std::byte> bytes);
   // After the death of the ring's former owner: what its last send on this slot had come to, where
-  // that process had not handled the completion any more. Nothing: no send was under way, or it
-  // cannot be told.
+  // socket_send_settled() was not called or not done. 0: it cannot be told. Nothing: there was no
+  // such send, or the kernel never saw it.
   std::optional<int32_t> former_send(uint32_t slot) const;
   void forget_former() { former_sends_ = {}; }
   bool sending(uint32_t slot) const { return (busy_[slot] & kSend) != 0; }
