@@ -5,7 +5,8 @@
 // refreshes them when their mailbox changed and wakes them when they speak.
 //
 // den.cc        slots, the life of the role, what sessions need
-// den_sleep.cc  parked connections: input, small talk, keepalive, refresh queue, adoption
+// den_sleep.cc  parked connections: input, small talk, keepalive, announcements, refresh queue
+// den_adopt.cc  what a former den of the shard has left
 // den_links.cc  login, tracker, watch
 // den_view.cc   the view
 
@@ -132,10 +133,12 @@ class Den final : public role::Role, public io::SocketEvents {
   io::Task<void> tick();
   io::Task<void> drain_task(uint32_t grace_ms, std::string text);
 
-  // den_sleep.cc
+  // den_adopt.cc
   void adopt();
   void adopt_slot(uint32_t slot);
   bool may_go_on(uint32_t slot, RecordView view, tls::Bytes& again);
+
+  // den_sleep.cc
   void fall_asleep(uint32_t slot);
   void process_input(uint32_t slot, std::span<std::byte> bytes);
   void transmit(uint32_t slot, tls::Bytes bytes, bool then_close);
