@@ -119,10 +119,10 @@ class Notifier::Look {
  private:
   // One mailbox of the store: an entry of `now_`, and what is to be said of it.
   io::Task<Result<void>> take(const store::MailboxInfo& info);
-  Result<> take_messages(store::Mailbox mailbox, const store::MailboxInfo& info,
-                         NotifyEvents events, KnownMailbox& entry, const KnownMailbox* known);
-  Result<> take_directories(store::Mailbox mailbox, const KnownMailbox& entry,
-                            std::string_view name);
+  Result<> take_messages(store::Mailbox mailbox, store::MailboxStatus status,
+                         const store::MailboxInfo& info, NotifyEvents events, KnownMailbox& entry,
+                         const KnownMailbox* known);
+  Result<> find_directories();
   void say_name(store::Mailbox mailbox, const store::MailboxInfo& info, NotifyEvents events,
                 const KnownMailbox& entry, const KnownMailbox* known);
   void put_status(const store::MailboxStatus& status, std::string_view name, NotifyEvents told,
@@ -143,12 +143,13 @@ class Notifier::Look {
   Notifier& notifier_;
   Glance glance_;
   store::UserStore* store_ = nullptr;
+  std::optional<store::Mailbox> selected_;
   std::vector<store::MailboxInfo> infos_;
   std::vector<std::string> subscriptions_;
   std::vector<KnownMailbox> now_;
   std::set<uint32_t> marks_;  // of now_
   uint32_t digest_ = 2166136261u;
-  size_t watched_ = 0;
+  std::vector<store::Mailbox> watched_;
   struct Rename {
     std::string name;
     std::string old_name;
@@ -182,19 +183,20 @@ io::Task<Result<Notifier::Seen>> Notifier::Look::run() {
   auto subscriptions = store_->subscriptions();
   if (!subscriptions) co_return std::unexpected(subscriptions.error());
   subscriptions_ = std::move(*subscriptions);
-  auto root = store_->watched_root();
-  if (!root) co_return std::unexpected(root.error());
-  wire::Directory& place = seen_.directories.emplace_back();
-  place.set_handle(root->key);
-  place.set_path(root->path);
+  if (glance_.selected) {
+    // Where it is gone, the session will find out.
+    if (auto selected = store_->open_mailbox(glance_.selected->guid)) selected_ = *selected;
+  }
   for (const store::MailboxInfo& info : infos_) {
     if (info.no_select) continue;
     IMAP_CO_TRY(co_await take(info));
-    if (watched_ <= kNotifyMailboxesMax) continue;
+    if (watched_.size() <= kNotifyMailboxesMax) continue;
     seen_.overflow = true;
     co_return std::move(seen_);
   }
   take_subscriptions(subscriptions_);
+  seen_.moved = digest_ != notifier_.state_.watched_digest;
+  if (seen_.moved || glance_.directories) IMAP_CO_TRY(find_directories());
   finish();
   co_return std::move(seen_);
 }
@@ -204,29 +206,32 @@ io::Task<Result<void>> Notifier::Look::take(const store::MailboxInfo& info) {
   if (events == 0) co_return Result<void>{};
   auto mailbox = store_->open_mailbox(info.name);
   if (!mailbox) co_return std::unexpected(mailbox.error());
-  auto before = mailbox->status();
-  if (!before) co_return std::unexpected(before.error());
+  bool messages = (events & kOfMessages) != 0;
+  bool selected = selected_ && *selected_ == *mailbox;
+  if (messages && !selected) {
+    auto synced = co_await glance_.user.shared_sync(*mailbox);
+    if (synced && synced->any()) glance_.user.notify(mailbox->id(), glance_.self);
+    // One that cannot be read is as the index has it.
+    bool passes = !synced && synced.error().kind != ErrorKind::kSystem &&
+                  synced.error().kind != ErrorKind::kDenied;
+    if (passes) co_return std::unexpected(synced.error());
+  }
+  auto status = mailbox->status();
+  if (!status) co_return std::unexpected(status.error());
   KnownMailbox entry;
-  entry.mark = mailbox_mark(before->guid);
+  entry.mark = mailbox_mark(status->guid);
   const KnownMailbox* known = notifier_.find(entry.mark);
   if ((events & kOfNames) != 0) {
     entry.name = info.name;
     entry.subscribed = info.subscribed;
   }
-  if ((events & kOfMessages) != 0) {
-    if (glance_.selected && glance_.selected->guid == before->guid) {
-      entry.mod_seq = glance_.selected->mod_seq;
-    } else {
-      ++watched_;
-      auto synced = co_await glance_.user.shared_sync(*mailbox);
-      if (synced && synced->any()) glance_.user.notify(mailbox->id(), glance_.self);
-      // One that cannot be read is as the index has it.
-      bool passes = !synced && synced.error().kind != ErrorKind::kSystem &&
-                    synced.error().kind != ErrorKind::kDenied;
-      if (passes) co_return std::unexpected(synced.error());
-      IMAP_CO_TRY(take_messages(*mailbox, info, events, entry, known));
-      IMAP_CO_TRY(take_directories(*mailbox, entry, info.name));
-    }
+  if (messages && selected) {
+    entry.mod_seq = glance_.selected->mod_seq;
+  } else if (messages) {
+    IMAP_CO_TRY(take_messages(*mailbox, std::move(*status), info, events, entry, known));
+    mix(digest_, info.name);
+    mix(digest_, {reinterpret_cast<const char*>(&entry.mark), sizeof entry.mark});
+    watched_.push_back(*mailbox);
   }
   if (!is_first()) say_name(*mailbox, info, events, entry, known);
   marks_.insert(entry.mark);
@@ -236,12 +241,9 @@ io::Task<Result<void>> Notifier::Look::take(const store::MailboxInfo& info) {
 
 namespace {
 
-// What happened in the mailbox after `since`, and its status now.
+// What happened in the mailbox after `since`. `status` is of now, also afterwards.
 Result<NotifyEvents> happened(store::Mailbox mailbox, uint64_t since,
                               store::MailboxStatus& status) {
-  auto now = mailbox.status();
-  if (!now) return std::unexpected(now.error());
-  status = std::move(*now);
   if (since == status.highest_mod_seq) return 0;
   // New to the filter (the client may remember it from before), or an index that was made anew.
   if (since == 0 || since > status.highest_mod_seq) return kOfMessages;
@@ -256,10 +258,9 @@ Result<NotifyEvents> happened(store::Mailbox mailbox, uint64_t since,
 
 }  // namespace
 
-Result<> Notifier::Look::take_messages(store::Mailbox mailbox, const store::MailboxInfo& info,
-                                       NotifyEvents events, KnownMailbox& entry,
-                                       const KnownMailbox* known) {
-  store::MailboxStatus status;
+Result<> Notifier::Look::take_messages(store::Mailbox mailbox, store::MailboxStatus status,
+                                       const store::MailboxInfo& info, NotifyEvents events,
+                                       KnownMailbox& entry, const KnownMailbox* known) {
   auto news = happened(mailbox, known == nullptr ? 0 : known->mod_seq, status);
   if (!news) return std::unexpected(news.error());
   entry.mod_seq = status.highest_mod_seq;
@@ -286,17 +287,20 @@ void Notifier::Look::put_status(const store::MailboxStatus& status, std::string_
   put_status_response(out, name, items, values);
 }
 
-Result<> Notifier::Look::take_directories(store::Mailbox mailbox, const KnownMailbox& entry,
-                                          std::string_view name) {
-  auto watched = mailbox.watched_directories();
-  if (!watched) return std::unexpected(watched.error());
-  for (const auto& directory : *watched) {
+Result<> Notifier::Look::find_directories() {
+  auto add = [this](const store::WatchedDirectory& directory) {
     wire::Directory& place = seen_.directories.emplace_back();
     place.set_handle(directory.key);
     place.set_path(directory.path);
+  };
+  auto root = store_->watched_root();
+  if (!root) return std::unexpected(root.error());
+  add(*root);
+  for (store::Mailbox mailbox : watched_) {
+    auto watched = mailbox.watched_directories();
+    if (!watched) return std::unexpected(watched.error());
+    std::ranges::for_each(*watched, add);
   }
-  mix(digest_, name);
-  mix(digest_, {reinterpret_cast<const char*>(&entry.mark), sizeof entry.mark});
   return {};
 }
 
@@ -396,7 +400,6 @@ void Notifier::Look::finish() {
     }
   }
   seen_.said = !renames_.empty() || !lists_.empty() || !statuses_.empty();
-  seen_.moved = digest_ != notifier_.state_.watched_digest;
   say_renames();
   glance_.out.text() += lists_;
   glance_.out.text() += statuses_;

@@ -52,6 +52,7 @@ class Notifier {
     std::optional<SelectedMailbox> selected = {};
     // The session itself has changed the list: these and what is below them are known to it.
     std::vector<std::string> own = {};
+    bool directories = false;  // Seen.directories are asked for, moved or not
     // NOTIFY SET itself: nothing is news yet. kStatus: but STATUS of every mailbox is asked for.
     enum class First : uint8_t { kNo, kQuiet, kStatus } first = First::kNo;
   };
@@ -59,7 +60,8 @@ class Notifier {
     bool said = false;
     bool overflow = false;  // too many mailboxes to watch; nothing was said or remembered
     bool moved = false;     // other directories are to be watched than at the last look
-    // To be watched; the root first. Of the selected mailbox none.
+    // To be watched, where that was asked for or has changed; the root first. Of the selected
+    // mailbox none.
     std::vector<wire::Directory> directories;
   };
   // Syncs the mailboxes, says what is new. An Error is the store's, and then the rest is left for

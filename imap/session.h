@@ -168,7 +168,7 @@ class Session final : public ChangeListener {
   // cannot be known now, so it is too early to park.
   io::Task<Result<bool>> watch_others(std::vector<wire::Directory>& places);
   // One look: says an overflow, too.
-  io::Task<Result<Notifier::Seen>> look(std::vector<std::string> own);
+  io::Task<Result<Notifier::Seen>> look(std::vector<std::string> own, bool directories = false);
   io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_with_view(wire::DenToWorker::Begin begin);
   bool announces(bool settled) const;
 

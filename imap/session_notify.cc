@@ -37,11 +37,12 @@ Notifier::Glance Session::glance() {
   return glance;
 }
 
-io::Task<Result<Notifier::Seen>> Session::look(std::vector<std::string> own) {
+io::Task<Result<Notifier::Seen>> Session::look(std::vector<std::string> own, bool directories) {
   Notifier::Seen nothing;
   if (!notify_ || !notify_->active()) co_return nothing;
   Notifier::Glance one = glance();
   one.own = std::move(own);
+  one.directories = directories;
   auto seen = co_await notify_->look(std::move(one));
   if (!seen) {
     if (seen.error().kind == ErrorKind::kCancelled) co_return std::unexpected(seen.error());
@@ -84,7 +85,7 @@ io::Task<Result<bool>> Session::push_changes() {
 
 io::Task<Result<bool>> Session::watch_others(std::vector<wire::Directory>& places) {
   behind_ = false;
-  auto seen = co_await look({});
+  auto seen = co_await look({}, true);
   if (!seen) co_return std::unexpected(seen.error());
   for (wire::Directory& place : seen->directories) places.push_back(std::move(place));
   co_return seen->said || behind_;
