@@ -404,6 +404,9 @@ def parse_options():
     parser.add_argument("--everyone-rate", type=float, default=300,
                         help="mailboxes a second that get mail when everyone does; 0: not tried")
     parser.add_argument("--idle", type=float, default=125, help="seconds of idle CPU")
+    parser.add_argument("--keepalive", default="15min",
+                        help="between two keepalives: at 2min a million sleepers and their tester on "
+                        "one machine have 8,300 a second to say and hear, most of two slow cores")
     parser.add_argument("--parallel", type=int, default=64, help="logins under way")
     parser.add_argument("--port", type=int, default=20243)
     parser.add_argument("--mail-uid", type=int, default=5000)
@@ -417,6 +420,7 @@ def parse_options():
         if size % options.part or size > options.sessions:
             parser.error("--sizes in whole parts")
     options.load = f"{options.build}/loadtest/dormouse-load"
+    Dormouse.keepalive = options.keepalive
     Dormouse.binary = f"{options.build}/dormouse"
     return options
 

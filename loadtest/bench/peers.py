@@ -112,6 +112,7 @@ class Dormouse(Server):
     name = "dormouse"
     quiet_seconds = 3
     binary = ""
+    keepalive = "2min"  # the server's default, and Dovecot's
 
     def configure(self):
         self.make_certificate()
@@ -138,6 +139,7 @@ passwd_file = "{self.root}/passwd"
 [den]
 sessions = {self.sessions + 200}
 park_after = "1s"
+keepalive = "{self.keepalive}"
 [tracker]
 sessions_per_user = 1000
 """)
