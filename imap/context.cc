@@ -99,4 +99,14 @@ Search freeze_search(const Search& search, const View& view, const UidSet& saved
   return frozen;
 }
 
+bool shed_context(std::vector<Context>& contexts, std::string& out) {
+  if (contexts.empty()) return false;
+  auto longest = std::ranges::max_element(contexts, {}, [](const Context& context) {
+    return std::max(context.order.size(), context.found.ranges().size());
+  });
+  put_no_update(out, longest->tag);
+  contexts.erase(longest);
+  return true;
+}
+
 }  // namespace dormouse::imap

@@ -35,12 +35,16 @@ struct Context {
   int64_t now_s = 0;    // Unix time, for OLDER and YOUNGER
   UidSet found;
   std::vector<uint32_t> order;  // SORT: of `found`
+  std::string fetch;            // what to tell of new messages in it: Search::update_fetch
 
   bool operator==(const Context&) const = default;
 };
 
 // `search` frozen. `saved` is "$".
 Search freeze_search(const Search& search, const View& view, const UidSet& saved);
+// Of a state that is too long: takes the context with the longest result away and writes its
+// NOUPDATE. False: there is none.
+bool shed_context(std::vector<Context>& contexts, std::string& out);
 // nullopt: nothing that freeze_search() and put_search_program() made.
 std::optional<Search> read_program(std::string_view program);
 

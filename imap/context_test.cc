@@ -266,6 +266,34 @@ io::Task<void> parked_with_notify(Household* home, io::Scope* scope) {
 }
 TEST(Context, ASleeperWithNotifyIsToldOutsideIdleToo) { play(parked_with_notify); }
 
+io::Task<void> fetches(Household* home, io::Scope* scope) {
+  Client* a = co_await reader(home, scope);
+  co_await tagged(a, "B1", "UID SEARCH RETURN (UPDATE (FLAGS)) OR SUBJECT d FLAGGED");
+  deliver(home, "d");
+  deliver(home, "e");
+  std::string told = co_await tagged(a, "x", "NOOP");
+  EXPECT_THAT(told, HasSubstr("* 5 EXISTS\r\n* 5 RECENT\r\n"));
+  EXPECT_THAT(told, HasSubstr("* ESEARCH (TAG \"B1\") UID ADDTO (0 "));
+  EXPECT_THAT(told, HasSubstr(" FLAGS (\\Recent))\r\nx OK"));
+  EXPECT_EQ(told.find("FETCH"), told.rfind("FETCH")) << "of the one that is in the result";
+  co_await expect(a, "STORE 1 +FLAGS.SILENT (\\Flagged)",
+                  "* ESEARCH (TAG \"B1\") UID ADDTO (0 1)\r\nx OK Store completed.\r\n");
+  a->send("i IDLE\r\n");
+  co_await a->take_until("+ ");
+  bool parked = co_await a->parked();
+  EXPECT_TRUE(parked);
+  deliver(home, "d");
+  co_await a->refresh();
+  EXPECT_TRUE(a->is_parked());
+  EXPECT_FALSE(a->record().announces());
+  a->send("DONE\r\n");
+  told = co_await a->take_until("i ");
+  EXPECT_EQ(told,
+            "* 6 EXISTS\r\n* 6 RECENT\r\n* ESEARCH (TAG \"B1\") UID ADDTO (0 6)\r\n"
+            "* 6 FETCH (UID 6 FLAGS (\\Recent))\r\ni OK Idle completed.\r\n");
+}
+TEST(Context, FetchesWhatIsNewInItsResultWhereAsked) { play(fetches); }
+
 io::Task<void> costs(Household* home, io::Scope* scope) {
   Client* a = co_await reader(home, scope);
   a->send("i IDLE\r\n");

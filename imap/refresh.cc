@@ -245,17 +245,16 @@ io::Task<Result<Refreshed>> refresh_mailbox(User& user, Output& out, SessionStat
 }
 
 Result<std::string> encode_or_shed(SessionState& state, std::string& out) {
-  while (true) {
-    auto bytes = encode_state(state);
-    bool shed = !bytes && state.mailbox && !state.mailbox->contexts.empty();
-    if (!shed) return bytes;
-    auto& contexts = state.mailbox->contexts;
-    auto largest = std::ranges::max_element(contexts, {}, [](const Context& context) {
-      return std::max(context.order.size(), context.found.ranges().size());
-    });
-    put_no_update(out, largest->tag);
-    contexts.erase(largest);
+  auto bytes = encode_state(state);
+  while (!bytes && state.mailbox && shed_context(state.mailbox->contexts, out)) {
+    bytes = encode_state(state);
   }
+  return bytes;
+}
+
+bool fetches_arrivals(const MailboxState& box) {
+  return std::ranges::any_of(box.contexts,
+                             [](const Context& context) { return !context.fetch.empty(); });
 }
 
 io::Task<Result<bool>> has_changed(User& user, const MailboxState& box) {
@@ -299,6 +298,9 @@ io::Task<Result<Refreshed>> refresh(Session& session, wire::DenToWorker::Begin b
   if (!told) co_return bye("The session cannot be resumed.");
   if (state->notify) {
     co_return co_await session.refresh_notify(std::move(begin), std::move(*state), *told);
+  }
+  if (due && fetches_arrivals(*state->mailbox)) {
+    co_return co_await session.refresh_with_view(std::move(begin));
   }
   Refreshed answer;
   if (due) {

@@ -128,6 +128,8 @@ class Session final : public ChangeListener {
   // Begin(REFRESH) of a session with NOTIFY; for refresh().
   io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_notify(wire::DenToWorker::Begin begin,
                                                                 SessionState state, uint32_t told);
+  // The same as an awake session does it, where that takes a view.
+  io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_with_view(wire::DenToWorker::Begin begin);
 
  private:
   // session.cc
@@ -169,12 +171,12 @@ class Session final : public ChangeListener {
   io::Task<Result<bool>> watch_others(std::vector<wire::Directory>& places);
   // One look: says an overflow, too.
   io::Task<Result<Notifier::Seen>> look(std::vector<std::string> own, bool directories = false);
-  io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_with_view(wire::DenToWorker::Begin begin);
   bool announces(bool settled) const;
 
   // session_changes.cc
   io::Task<Result<bool>> say_changes(store::Changes changes, bool allow_expunge);
   Result<> take_arrivals(const store::Changes& changes);
+  io::Task<Result<void>> fetch_for_contexts(const std::vector<store::Message>* arrived);
   io::Task<Result<void>> say_expunged();
 
   // session_restore.cc
@@ -236,5 +238,7 @@ Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& g
 // Whether the mailbox has changed since: synced, and looked at. An Error is the store's; kNotFound:
 // it is gone.
 io::Task<Result<bool>> has_changed(User& user, const MailboxState& box);
+// Whether a context wants new messages fetched, for which a refresh needs a view.
+bool fetches_arrivals(const MailboxState& box);
 
 }  // namespace dormouse::imap

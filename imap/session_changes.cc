@@ -7,6 +7,7 @@
 #include "imap/commands/commands.h"
 #include "imap/context_updates.h"
 #include "imap/session.h"
+#include "imap/syntax/parser.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
 #include "role/log.h"
@@ -103,6 +104,7 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
   if (contexts) {
     updates.number_added([&](uint32_t uid) { return *box.view.sequence_of(uid); });
     IMAP_CO_TRY(co_await updates.say_added());
+    if (arrived) IMAP_CO_TRY(co_await fetch_for_contexts(&changes.arrived));
   }
   if (arrived && notify_ && notify_->fetch() != nullptr) {
     std::vector<uint32_t> uids;
@@ -110,6 +112,21 @@ io::Task<Result<bool>> Session::say_changes(store::Changes changes, bool allow_e
     IMAP_CO_TRY(co_await fetch_arrived(*this, *notify_->fetch(), std::move(uids)));
   }
   co_return said;
+}
+
+// RFC 5465 7, after ADDTO (5.2).
+io::Task<Result<void>> Session::fetch_for_contexts(const std::vector<store::Message>* arrived) {
+  for (const Context& context : selected_->contexts) {
+    auto items = context.fetch.empty() ? std::nullopt : parse_fetch_list(context.fetch);
+    if (!items) continue;
+    for (FetchBody& body : items->bodies) body.peek = true;  // being told of it is not reading it
+    std::vector<uint32_t> uids;
+    for (const store::Message& message : *arrived) {
+      if (context.found.contains(message.uid)) uids.push_back(message.uid);
+    }
+    IMAP_CO_TRY(co_await fetch_arrived(*this, std::move(*items), std::move(uids)));
+  }
+  co_return Result<void>{};
 }
 
 Result<> Session::take_arrivals(const store::Changes& changes) {

@@ -110,8 +110,8 @@ io::Task<Result<Refreshed>> Session::refresh_notify(wire::DenToWorker::Begin beg
       co_return bye("The selected mailbox was deleted.");
     }
     if (!changed) co_return std::unexpected(changed.error());
-    bool plain = notifier.fetch() == nullptr && state.mailbox->unreported.empty() &&
-                 (state.idle || notifier.immediate());
+    bool plain = notifier.fetch() == nullptr && !fetches_arrivals(*state.mailbox) &&
+                 state.mailbox->unreported.empty() && (state.idle || notifier.immediate());
     bool news = *changed || told > 0;
     if (news && !plain) co_return co_await refresh_with_view(std::move(begin));
     if (news) {
@@ -159,7 +159,8 @@ io::Task<Result<Refreshed>> Session::refresh_notify(wire::DenToWorker::Begin beg
   co_return answer;
 }
 
-// As an awake session does it: for messages that are to be fetched, and for SELECTED-DELAYED.
+// As an awake session does it: for messages that are to be fetched (here or by a context), and for
+// SELECTED-DELAYED.
 io::Task<Result<Refreshed>> Session::refresh_with_view(wire::DenToWorker::Begin begin) {
   auto restored = co_await restore(begin);
   Result<bool> pushed = false;
@@ -183,12 +184,13 @@ io::Task<Result<Refreshed>> Session::refresh_with_view(wire::DenToWorker::Begin 
   parked->set_idle_tag(idle_tag_);
   bool settled = !selected_ || selected_->view.unreported().empty();
   parked->set_small_talk(settled);
-  parked->set_pushes(notify_->active());
+  parked->set_pushes(notify_ && notify_->active());
   if (announces(settled)) {
     parked->set_announces(true);
     parked->set_exists(selected_->view.exists());
   }
   auto bytes = freeze();
+  while (!bytes && selected_ && shed_context(selected_->contexts, out_.text())) bytes = freeze();
   if (!bytes) co_return bye("The session has become too long to sleep; connect again.");
   parked->set_state(std::move(*bytes));
   co_return answer;

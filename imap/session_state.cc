@@ -5,6 +5,7 @@
 
 #include "imap/notify_codec.h"
 #include "imap/syntax/mutf7.h"
+#include "imap/syntax/parser.h"
 #include "wire/session_state.pb.h"
 
 namespace dormouse::imap {
@@ -120,7 +121,11 @@ Result<Context> decode_context(const wire::SessionState::Context& in, uint32_t u
   if (!found) return std::unexpected(found.error());
   out.found = std::move(*found);
   if (sorted && !unpack_order(in.order(), uid_next, &out)) return refuse("order");
+  bool fetch = in.fetch().empty() ||
+               (in.fetch().size() <= kNotifyFetchBytesMax && parse_fetch_list(in.fetch()));
+  if (!fetch) return refuse("FETCH items");
   out.tag = in.tag();
+  out.fetch = in.fetch();
   out.program = in.program();
   out.now_s = in.now_s();
   return out;
@@ -146,6 +151,7 @@ void encode_context(const Context& from, wire::SessionState::Context* to) {
   to->set_tag(from.tag);
   to->set_program(from.program);
   to->set_now_s(from.now_s);
+  to->set_fetch(from.fetch);
   if (from.order.empty()) {
     pack(from.found, to->mutable_found());
   } else {

@@ -32,6 +32,7 @@ SessionState sample() {
   search.tag = "B01";
   search.program = "UID SEARCH NOT SEEN";
   search.now_s = 1'700'000'000;
+  search.fetch = "(UID FLAGS)";
   search.found = UidSet{3, 4, 5, 4999};
   Context& sort = box.contexts.emplace_back();
   sort.tag = "B02";
@@ -200,6 +201,7 @@ TEST(SessionState, contexts_that_no_worker_wrote_are_refused) {
   change([](auto* box) { box->mutable_contexts(0)->set_program("NOOP"); }, "program");
   change([](auto* box) { box->mutable_contexts(0)->set_program("SEARCH 1:2"); }, "not frozen");
   change([](auto* box) { box->mutable_contexts(0)->set_now_s(-1); }, "time");
+  change([](auto* box) { box->mutable_contexts(0)->set_fetch("UID"); }, "FETCH items");
   change([](auto* box) { box->mutable_contexts(0)->add_found(7); }, "half a range");
   change([](auto* box) { box->mutable_contexts(0)->add_order(4); }, "an order of a SEARCH");
   change([](auto* box) { box->mutable_contexts(1)->add_found(4); }, "a set of a SORT");

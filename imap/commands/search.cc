@@ -229,6 +229,7 @@ bool uses_clock(const SearchKey& key) {
 bool Searching::keep_context() {
   Context context;
   context.tag = command_.tag;
+  context.fetch = search_.update_fetch;
   put_search_program(context.program, freeze_search(search_, box_.view, saved_before_));
   bool too_much = box_.contexts.size() >= kContextsMax || found_.order.size() > kContextSortedMax ||
                   // Too long, or too deep by the NOT that an empty set becomes.

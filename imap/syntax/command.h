@@ -289,7 +289,10 @@ struct Search {
   std::vector<SortCriterion> order;  // empty: SEARCH
   // nullopt: the old form, answered by "* SEARCH". RETURN () is kReturnAll (RFC 4731 3.1).
   std::optional<SearchReturn> return_options;
-  PartialRange partial;      // with kReturnPartial
+  PartialRange partial;  // with kReturnPartial
+  // With kReturnUpdate: what is told of new messages that enter the result (RFC 5465 7), for
+  // parse_fetch_list(). Empty: nothing.
+  std::string update_fetch;
   std::string charset;       // in capitals; empty: none given, US-ASCII
   SearchKey key;             // a kAnd
   bool has_mod_seq = false;  // some key is kModSeq: the answer carries the highest MODSEQ

@@ -44,8 +44,10 @@ bool take_partial_range(Lexer& lexer, PartialRange& out);
 
 // "(MESSAGES UNSEEN)", for STATUS and for LIST RETURN (STATUS ...).
 bool take_status_items(Lexer& lexer, StatusItems& out);
-// "(UID FLAGS BODY.PEEK[HEADER])", for NOTIFY.
+// "(UID FLAGS BODY.PEEK[HEADER])", for NOTIFY and UPDATE; as parsed, and as text that a sleeper can
+// keep, at most kNotifyFetchBytesMax long.
 bool take_fetch_list(Lexer& lexer, Fetch& out);
+bool take_fetch_text(Lexer& lexer, std::string& out);
 // The special use a name stands for, 0 if none: "\Sent".
 MailboxAttributes special_use(std::string_view name);
 

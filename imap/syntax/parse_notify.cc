@@ -78,15 +78,9 @@ bool take_filter(Lexer& lexer, NotifyGroup& group, std::size_t& room) {
 
 // The items behind MessageNew, where they are.
 bool take_items(Lexer& lexer, NotifyGroup& group) {
-  std::string_view from = lexer.rest();
-  if (!from.starts_with(" (")) return true;
+  if (!lexer.rest().starts_with(" (")) return true;
   lexer.skip(' ');
-  from.remove_prefix(1);
-  Fetch items;
-  if (!take_fetch_list(lexer, items)) return false;
-  group.fetch = from.substr(0, from.size() - lexer.rest().size());
-  if (group.fetch.size() > kNotifyFetchBytesMax) return lexer.fail("Too many FETCH items");
-  return true;
+  return take_fetch_text(lexer, group.fetch);
 }
 
 bool take_event(Lexer& lexer, NotifyGroup& group) {
@@ -154,6 +148,14 @@ bool parse_notify(Lexer& lexer, bool, CommandArguments& out) {
     }
   } while (lexer.skip(' ') && !lexer.at_end());
   return lexer.take_end();
+}
+
+bool take_fetch_text(Lexer& lexer, std::string& out) {
+  std::string_view from = lexer.rest();
+  Fetch items;
+  if (!take_fetch_list(lexer, items)) return false;
+  out = from.substr(0, from.size() - lexer.rest().size());
+  return out.size() <= kNotifyFetchBytesMax || lexer.fail("Too many FETCH items");
 }
 
 std::optional<Fetch> parse_fetch_list(std::string_view text) {

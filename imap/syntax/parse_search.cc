@@ -227,6 +227,11 @@ bool take_return_options(Lexer& lexer, Search& command) {
         if ((options & kReturnPartial) != 0) return lexer.fail("PARTIAL is allowed once");
         if (!take_partial_range(lexer, command.partial)) return false;
       }
+      if (option == kReturnUpdate) {
+        if (lexer.rest().starts_with(" ("))
+          lexer.skip(' ');  // the grammar has no space, the example
+        if (lexer.next_is('(') && !take_fetch_text(lexer, command.update_fetch)) return false;
+      }
       options |= option;
     } while (lexer.skip(' '));
     if (!lexer.take(')', "Missing ) after return options")) return false;

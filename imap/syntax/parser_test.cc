@@ -364,6 +364,13 @@ TEST(Parser, ReadsTheReturnOptionsOfContexts) {
                               "PARTIAL 1:2 COUNT ALL", "PARTIAL 1:4294967296"}) {
     EXPECT_NE(refusal(std::string("a SEARCH RETURN (") + options + ") ALL"), "parsed") << options;
   }
+  search =
+      parse<Search>("a SEARCH RETURN (COUNT UPDATE (UID BODY.PEEK[HEADER.FIELDS (TO)]) MIN) ALL");
+  EXPECT_EQ(search.return_options, kReturnUpdate | kReturnCount | kReturnMin);
+  EXPECT_EQ(search.update_fetch, "(UID BODY.PEEK[HEADER.FIELDS (TO)])");
+  EXPECT_EQ(parse<Search>("a SEARCH RETURN (UPDATE(UID)) ALL").update_fetch, "(UID)");
+  EXPECT_NE(refusal("a SEARCH RETURN (UPDATE ()) ALL"), "parsed");
+  EXPECT_NE(refusal("a SEARCH RETURN (COUNT (UID)) ALL"), "parsed");
   EXPECT_EQ(parse<CancelUpdate>("a CANCELUPDATE \"b\" \"c d\"").tags,
             (std::vector<std::string>{"b", "c d"}));
   for (const char* text : {"a CANCELUPDATE", "a CANCELUPDATE b", "a CANCELUPDATE {1+}\r\nb",
