@@ -12,6 +12,7 @@ where it was (steps that were under way begin again). --stop ends everything and
 """
 
 import argparse
+import fcntl
 import json
 import os
 import resource
@@ -31,6 +32,14 @@ SETTLE_SECONDS = 40  # bench.SETTLE_SECONDS_MIN and the time of a worker's last 
 
 def say(text):
     print(f"million: {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class Stopped(Exception):
+    """SIGTERM."""
+
+
+def on_sigterm(*_):
+    raise Stopped
 
 
 def alive(pid):
@@ -180,6 +189,11 @@ class Million:
         self.options = options
         os.makedirs(options.folder, exist_ok=True)
         os.chmod(options.folder, 0o755)
+        self.lock = open(f"{options.folder}/lock", "w", encoding="ascii")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit(f"million: another one is at work in {options.folder}")
         self.state = State(options.folder)
         self.check_same_run()
         users = max(1, options.part // SESSIONS_PER_USER) * (options.sessions // options.part)
@@ -399,11 +413,11 @@ def parse_options():
     parser.add_argument("--sizes", default="", help="measured, from the largest down, by commas")
     parser.add_argument("--compress", action="store_true", help="all use COMPRESS=DEFLATE")
     parser.add_argument("--folder", default="/var/tmp/dormouse-million")
-    parser.add_argument("--wakes", type=int, default=1000)
-    parser.add_argument("--rate", type=float, default=100, help="of them, a second")
-    parser.add_argument("--everyone-rate", type=float, default=300,
+    parser.add_argument("--wakes", type=int, default=500)
+    parser.add_argument("--rate", type=float, default=25, help="of them, a second")
+    parser.add_argument("--everyone-rate", type=float, default=600,
                         help="mailboxes a second that get mail when everyone does; 0: not tried")
-    parser.add_argument("--idle", type=float, default=125, help="seconds of idle CPU")
+    parser.add_argument("--idle", type=float, default=60, help="seconds of idle CPU")
     parser.add_argument("--keepalive", default="15min",
                         help="between two keepalives: at 2min a million sleepers and their tester on "
                         "one machine have 8,300 a second to say and hear, most of two slow cores")
@@ -431,6 +445,7 @@ def main():
         sys.exit("million: needs root, for the memory figures and the number of sockets")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    signal.signal(signal.SIGTERM, on_sigterm)
     million = Million(options)
     if options.stop:
         million.stop()
@@ -438,7 +453,7 @@ def main():
     try:
         with bench.Sysctls():
             million.run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         say("stopped; all goes on with the same command, --stop ends it")
         sys.exit(130)
 
