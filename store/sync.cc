@@ -10,7 +10,8 @@
 // 3. Otherwise, inside a write transaction, cur/ is listed again, and only buckets that differ are
 //    compared name by name.
 // 4. A file that a listing lacks may just be changing its name (readdir(3) may miss both names): it
-//    counts as gone when a second listing lacks it too.
+//    counts as gone when a second listing lacks it too, and in a directory that changes at that
+//    very time three more.
 
 #include "store/sync.h"
 
@@ -26,6 +27,17 @@
 
 namespace dormouse::store {
 namespace {
+
+// A directory that somebody renames in all the time is listed up to so often before a file counts
+// as gone: each listing misses a given file with a small chance only.
+constexpr int kListingsMax = 4;
+
+// Changed within the last second.
+bool is_busy(const struct stat& directory) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec - directory.st_mtim.tv_sec <= 1;
+}
 
 using Sums = std::array<uint64_t, kBuckets>;
 
@@ -205,11 +217,18 @@ Result<> Syncer::remove_missing() {
   if (missing_.empty()) return {};
   std::unordered_map<std::string_view, std::string> again;
   for (const MessageRow& row : missing_) again.emplace(row.base, "");
-  STORE_TRY(list_files(directory_ + "/cur", [&](std::string_view name) {
-    auto found = again.find(split_file_name(name).base);
-    if (found != again.end()) found->second = name;
-    return true;
-  }));
+  size_t missing = again.size();
+  for (int listing = 0; listing < kListingsMax && missing > 0; ++listing) {
+    STORE_TRY(list_files(directory_ + "/cur", [&](std::string_view name) {
+      auto found = again.find(split_file_name(name).base);
+      if (found == again.end()) return true;
+      if (found->second.empty()) --missing;
+      found->second = name;
+      return true;
+    }));
+    STORE_ASSIGN(auto info, stat_file(directory_ + "/cur"));
+    if (!info || !is_busy(*info)) break;
+  }
   for (const MessageRow& row : missing_) {
     const std::string& name = again[row.base];
     if (name.empty()) {
