@@ -260,9 +260,9 @@ class Million:
 
     # The steps.
 
-    def connect(self):
-        done = self.state.get("connected", {})
-        for part in self.parts:
+    def connect(self, parts):
+        done = self.state.get("connected", {})  # part: logins a second
+        for part in parts:
             if part.running() and str(part.number) in done:
                 continue
             part.end()
@@ -358,14 +358,9 @@ class Million:
         self.server.configure()
         Mail(self.options, self.server, self.state).make()
         self.start_server()
-        running = [part for part in self.parts if part.running()]
-        sizes = sorted(self.options.sizes, reverse=True)
-        if str(sizes[0]) not in self.state.get("results", {}) or len(running) == len(self.parts):
-            self.connect()
-        for size in sizes:
-            # On the way down: who is no longer needed leaves.
-            for part in self.parts[size // self.options.part:]:
-                part.end()
+        # On the way up: tables and slabs that have been larger do not shrink.
+        for size in sorted(self.options.sizes):
+            self.connect(self.parts[:size // self.options.part])
             self.measure(size)
             if size == self.options.sessions and self.options.everyone_rate > 0:
                 self.everyone()
@@ -410,7 +405,7 @@ def parse_options():
     parser.add_argument("--build", required=True, help="build folder")
     parser.add_argument("--sessions", type=int, default=1_000_000)
     parser.add_argument("--part", type=int, default=100_000, help="sessions of one load tester")
-    parser.add_argument("--sizes", default="", help="measured, from the largest down, by commas")
+    parser.add_argument("--sizes", default="", help="measured on the way up, by commas")
     parser.add_argument("--compress", action="store_true", help="all use COMPRESS=DEFLATE")
     parser.add_argument("--folder", default="/var/tmp/dormouse-million")
     parser.add_argument("--wakes", type=int, default=500)
