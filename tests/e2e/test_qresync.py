@@ -86,10 +86,19 @@ class Picture:
         if uid in self.uids:
             self.uids.remove(uid)
             self.flags.pop(uid, None)
-        elif None in self.uids and uid > max(filter(None, self.uids), default=0):
-            self.uids.remove(None)  # it came and went, and its UID was not asked for
+        elif (nameless := self.nameless_at(uid)) is not None:
+            del self.uids[nameless]  # it came and went, and its UID was not asked for
         else:
             assert earlier, f"VANISHED {uid}, which is none of {self.uids}"
+
+    def nameless_at(self, uid):
+        """The place of a message whose UID was not told and may be this one: UIDs ascend."""
+        for place, known in enumerate(self.uids):
+            below = max(filter(None, self.uids[:place]), default=0)
+            above = min(filter(None, self.uids[place:]), default=1 << 32)
+            if known is None and below < uid < above:
+                return place
+        return None
 
 
 class Actors:
