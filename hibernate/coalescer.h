@@ -21,6 +21,7 @@ class Coalescer {
   // False: tell it now; a window is open from `now_ms` on. True: it waits for due().
   bool hold(uint32_t slot, uint64_t now_ms) {
     if (window_ms_ == 0) return false;
+    forget_ended(now_ms);
     auto [found, fresh] = windows_.try_emplace(slot, Window{now_ms + window_ms_});
     if (!fresh && now_ms < found->second.end_ms) {
       found->second.waits = true;
@@ -55,6 +56,18 @@ class Coalescer {
   size_t open() const { return windows_.size(); }
 
  private:
+  // Windows that ended with nobody waiting: due() is not called for those.
+  void forget_ended(uint64_t now_ms) {
+    while (!ends_.empty() && ends_.front().first <= now_ms) {
+      auto window = windows_.find(ends_.front().second);
+      if (window != windows_.end() && window->second.end_ms == ends_.front().first) {
+        if (window->second.waits) return;
+        windows_.erase(window);
+      }
+      ends_.pop_front();
+    }
+  }
+
   struct Window {
     uint64_t end_ms = 0;
     bool waits = false;

@@ -68,6 +68,13 @@ TEST(Coalescer, a_slot_that_is_used_anew_owes_nothing) {
   EXPECT_EQ(coalescer.open(), 0u);
 }
 
+TEST(Coalescer, lone_changes_leave_nothing_behind) {
+  Coalescer coalescer(100);
+  for (uint32_t slot = 0; slot < 1000; ++slot) EXPECT_FALSE(coalescer.hold(slot, slot * 200));
+  EXPECT_EQ(coalescer.open(), 1u);
+  EXPECT_EQ(coalescer.next_end_ms(), 999u * 200 + 100) << "and no ends of former windows";
+}
+
 TEST(Coalescer, without_a_window_nothing_waits) {
   Coalescer coalescer(0);
   EXPECT_FALSE(coalescer.hold(1, 1000));
