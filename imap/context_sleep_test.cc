@@ -4,11 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <random>
-
-#include "imap/test_mirror.h"
 #include "imap/test_result.h"
-#include "imap/test_script.h"
+#include "imap/test_watcher.h"
 
 namespace dormouse::imap {
 namespace {
@@ -40,41 +37,23 @@ struct Live {
   ResultMirror result;
 };
 
-struct Watcher {
-  Client* client = nullptr;
-  Mirror mirror;
+struct Searcher : Watcher {
+  void take(const std::string& reply) override {
+    Watcher::take(reply);
+    for (Live& live : contexts) live.result.take(reply);
+  }
   std::vector<Live> contexts;
-  bool idle = false;
-  bool sleeps = false;
   int tags = 0;
 };
 
-struct Random {
-  explicit Random(unsigned seed) : engine(seed) {}
-  unsigned below(unsigned bound) {
-    return std::uniform_int_distribution<unsigned>(0, bound - 1)(engine);
-  }
-  std::mt19937 engine;
-};
-
-void take(Watcher* watcher, const std::string& reply) {
-  watcher->mirror.take(reply);
-  for (Live& live : watcher->contexts) live.result.take(reply);
-}
-
-io::Task<std::string> say_tagged(Watcher* watcher, std::string tag, std::string command) {
+io::Task<std::string> say_tagged(Searcher* watcher, std::string tag, std::string command) {
   watcher->client->send(tag + " " + command + "\r\n");
   std::string reply = co_await watcher->client->take_until(tag + " ");
-  take(watcher, reply);
+  watcher->take(reply);
   co_return reply;
 }
 
-io::Task<std::string> say(Watcher* watcher, std::string command) {
-  std::string tag = fmt::format("t{}", ++watcher->tags);
-  co_return co_await say_tagged(watcher, tag, std::move(command));
-}
-
-io::Task<void> open_context(Watcher* watcher, const Program* program) {
+io::Task<void> open_context(Searcher* watcher, const Program* program) {
   std::string tag = fmt::format("c{}", ++watcher->tags);
   watcher->contexts.push_back({program, ResultMirror(tag, program->uid, program->sorted)});
   std::string reply = co_await say_tagged(
@@ -82,21 +61,7 @@ io::Task<void> open_context(Watcher* watcher, const Program* program) {
   EXPECT_NE(reply.find(", will notify."), std::string::npos) << reply;
 }
 
-io::Task<void> begin_idle(Watcher* watcher) {
-  watcher->client->send(fmt::format("i{} IDLE\r\n", ++watcher->tags));
-  std::string reply = co_await watcher->client->take_until("+ ");
-  take(watcher, reply);
-  watcher->idle = true;
-}
-
-io::Task<void> end_idle(Watcher* watcher) {
-  watcher->client->send("DONE\r\n");
-  std::string reply = co_await watcher->client->take_until(fmt::format("i{} ", watcher->tags));
-  take(watcher, reply);
-  watcher->idle = false;
-}
-
-io::Task<void> check(Watcher* watcher) {
+io::Task<void> check(Searcher* watcher) {
   if (watcher->idle) co_await end_idle(watcher);
   co_await say(watcher, "NOOP");
   for (size_t i = 0; i < watcher->contexts.size(); ++i) {
@@ -137,21 +102,12 @@ io::Task<void> change(Household* home, Watcher* writer, Random* random) {
   } else if (what == 5) {
     co_await say(writer, "EXPUNGE");
   } else {
-    auto inbox = home->elsewhere().open_mailbox("INBOX");
-    EXPECT_TRUE(inbox);
-    auto synced = inbox->sync();
-    auto uids = inbox->uids();
-    EXPECT_TRUE(synced && uids);
-    if (uids && !uids->empty()) {
-      uint32_t uid = (*uids)[random->below(unsigned(uids->size()))];
-      auto gone = inbox->expunge(std::span(&uid, 1));
-      EXPECT_TRUE(gone);
-    }
+    expunge_elsewhere(home, random);
     if (random->below(2) == 0) co_await say(writer, "NOOP");
   }
 }
 
-io::Task<void> replace_context(Watcher* watcher, Random* random) {
+io::Task<void> replace_context(Searcher* watcher, Random* random) {
   size_t which = random->below(unsigned(watcher->contexts.size()));
   const Program* program = watcher->contexts[which].program;
   std::string tag = watcher->contexts[which].result.tag();
@@ -160,7 +116,7 @@ io::Task<void> replace_context(Watcher* watcher, Random* random) {
   co_await open_context(watcher, program);
 }
 
-io::Task<void> act(Watcher* watcher, Random* random) {
+io::Task<void> act(Searcher* watcher, Random* random) {
   if (watcher->sleeps && random->below(2) == 0) {
     bool parked = co_await watcher->client->parked();
     EXPECT_TRUE(parked);
@@ -200,18 +156,15 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
   home->host().settings.set_park_after_ms(1);
   home->host().settings.set_park_quiet_ms(1);
   Random random(seed);
-  Watcher writer;
-  Watcher awake;
-  Watcher sleeper;
+  Searcher writer;
+  Searcher awake;
+  Searcher sleeper;
   sleeper.sleeps = true;
   const char* names[] = {"w", "a", "s"};
-  Watcher* all[] = {&writer, &awake, &sleeper};
+  Searcher* all[] = {&writer, &awake, &sleeper};
   for (int i = 0; i < 4; ++i) deliver(home, &random);
   for (int i = 0; i < 3; ++i) {
-    all[i]->client = &home->client(*scope, names[i]);
-    all[i]->client->accept_parks = all[i]->sleeps;
-    all[i]->client->log_in();
-    co_await all[i]->client->take_until("l0 ");
+    co_await log_in(home, scope, all[i], names[i]);
     co_await say(all[i], "SELECT INBOX");
     if (i == 0) continue;
     for (const Program& program : kPrograms) co_await open_context(all[i], &program);
@@ -239,18 +192,8 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
 
 class ContextSleep : public ::testing::TestWithParam<unsigned> {};
 
-io::Task<int> run_seed(Household* home, unsigned seed) {
-  io::Scope scope(home->loop(), co_await io::current_scope());
-  co_await sleep_and_wake(home, &scope, seed);
-  home->over();
-  scope.cancel();
-  co_await scope.join();
-  co_return 0;
-}
-
 TEST_P(ContextSleep, updates_make_of_the_first_answer_what_a_fresh_search_gives) {
-  Household home;
-  EXPECT_EQ(home.run(run_seed(&home, GetParam())), 0);
+  play(sleep_and_wake, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ContextSleep, ::testing::Range(1u, 13u));

@@ -4,11 +4,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <random>
 #include <sstream>
 
-#include "imap/test_mirror.h"
-#include "imap/test_script.h"
+#include "imap/test_watcher.h"
 
 namespace dormouse::imap {
 namespace {
@@ -35,14 +33,6 @@ const Program kPrograms[] = {
      "(MessageNew MessageExpunge FlagChange)) (INBOXES (MessageNew MessageExpunge FlagChange))",
      false,
      [](const std::string& name, bool) { return name == "INBOX" || name.starts_with("Lists"); }},
-};
-
-struct Random {
-  explicit Random(unsigned seed) : engine(seed) {}
-  unsigned below(unsigned bound) {
-    return std::uniform_int_distribution<unsigned>(0, bound - 1)(engine);
-  }
-  std::mt19937 engine;
 };
 
 // What a client believes of mailboxes, by STATUS and LIST alone.
@@ -93,41 +83,16 @@ void Beliefs::take(const std::string& responses) {
   }
 }
 
-struct Watcher {
-  Client* client = nullptr;
-  Mirror mirror;
-  Beliefs beliefs;
-  bool idle = false;
-  int idles = 0;
-  bool sleeps = false;
-
-  void take(const std::string& reply) {
-    mirror.take(reply);
+struct Notified : Watcher {
+  void take(const std::string& reply) override {
+    Watcher::take(reply);
     beliefs.take(reply);
   }
+  Beliefs beliefs;
 };
 
-io::Task<void> say(Watcher* watcher, std::string command) {
-  std::string reply = co_await watcher->client->command(std::move(command));
-  watcher->take(reply);
-}
-
-io::Task<void> begin_idle(Watcher* watcher) {
-  watcher->client->send(fmt::format("idle{} IDLE\r\n", ++watcher->idles));
-  std::string reply = co_await watcher->client->take_until("+ ");
-  watcher->take(reply);
-  watcher->idle = true;
-}
-
-io::Task<void> end_idle(Watcher* watcher) {
-  watcher->client->send("DONE\r\n");
-  std::string reply = co_await watcher->client->take_until(fmt::format("idle{} ", watcher->idles));
-  watcher->take(reply);
-  watcher->idle = false;
-}
-
 // What is true, from a session that asks.
-io::Task<void> learn(Watcher* asker, Beliefs* truth) {
+io::Task<void> learn(Notified* asker, Beliefs* truth) {
   std::string names = co_await asker->client->command("LIST \"\" * RETURN (SUBSCRIBED)");
   truth->take(names);
   names = co_await asker->client->command("LIST (SUBSCRIBED) \"\" *");
@@ -140,7 +105,7 @@ io::Task<void> learn(Watcher* asker, Beliefs* truth) {
   }
 }
 
-io::Task<void> check(Watcher* watcher, Watcher* asker, const Program* program) {
+io::Task<void> check(Notified* watcher, Notified* asker, const Program* program) {
   if (watcher->idle) co_await end_idle(watcher);
   // Watched and refreshed, it has heard everything but what waits for a command.
   if (watcher->sleeps) {
@@ -157,15 +122,7 @@ io::Task<void> check(Watcher* watcher, Watcher* asker, const Program* program) {
     EXPECT_EQ(watcher->beliefs.status[name].items, status.items) << name;
   }
   if (program->names) EXPECT_EQ(watcher->beliefs.names, truth.names);
-  std::vector<Mirror::Entry> believed = watcher->mirror.entries();
-  if (!believed.empty()) co_await say(watcher, "FETCH 1:* (UID FLAGS)");
-  const auto& now = watcher->mirror.entries();
-  EXPECT_EQ(now.size(), believed.size());
-  for (size_t i = 0; i < std::min(now.size(), believed.size()); ++i) {
-    if (believed[i].uid) EXPECT_EQ(*believed[i].uid, *now[i].uid);
-    if (believed[i].flags) EXPECT_EQ(*believed[i].flags, *now[i].flags) << "UID " << *now[i].uid;
-  }
-  EXPECT_TRUE(watcher->mirror.complaints().empty()) << watcher->mirror.complaints().front();
+  co_await check_mailbox(watcher);
 }
 
 // Another process, which has its own store.
@@ -209,7 +166,7 @@ void change_elsewhere(Household* home, Random* random, bool renames) {
   }
 }
 
-io::Task<void> act(Watcher* watcher, Random* random) {
+io::Task<void> act(Notified* watcher, Random* random) {
   if (watcher->sleeps && random->below(2) == 0) {
     bool parked = co_await watcher->client->parked();
     EXPECT_TRUE(parked);
@@ -251,18 +208,15 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
   home->host().settings.set_park_quiet_ms(1);
   Random random(seed);
   const Program& program = kPrograms[seed % std::size(kPrograms)];
-  Watcher awake;
-  Watcher sleeper;
-  Watcher asker;
+  Notified awake;
+  Notified sleeper;
+  Notified asker;
   sleeper.sleeps = true;
   home->deliver("INBOX", "Subject: x\n\nx\n");
   const char* names[] = {"t", "a", "s"};
-  Watcher* all[] = {&asker, &awake, &sleeper};
+  Notified* all[] = {&asker, &awake, &sleeper};
   for (int i = 0; i < 3; ++i) {
-    all[i]->client = &home->client(*scope, names[i]);
-    all[i]->client->accept_parks = all[i]->sleeps;
-    all[i]->client->log_in();
-    co_await all[i]->client->take_until("l0 ");
+    co_await log_in(home, scope, all[i], names[i]);
     if (i == 0) continue;
     co_await say(all[i], "LIST \"\" * RETURN (SUBSCRIBED)");
     co_await say(all[i], "LIST (SUBSCRIBED) \"\" *");
@@ -290,18 +244,8 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
 
 class NotifySleep : public ::testing::TestWithParam<unsigned> {};
 
-io::Task<int> run_seed(Household* home, unsigned seed) {
-  io::Scope scope(home->loop(), co_await io::current_scope());
-  co_await sleep_and_wake(home, &scope, seed);
-  home->over();
-  scope.cancel();
-  co_await scope.join();
-  co_return 0;
-}
-
 TEST_P(NotifySleep, believes_what_an_awake_session_believes_and_what_is_true) {
-  Household home;
-  EXPECT_EQ(home.run(run_seed(&home, GetParam())), 0);
+  play(sleep_and_wake, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, NotifySleep, ::testing::Range(1u, 25u));

@@ -4,10 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <random>
 
-#include "imap/test_mirror.h"
-#include "imap/test_script.h"
+#include "imap/test_watcher.h"
 
 namespace dormouse::imap {
 namespace {
@@ -16,56 +14,10 @@ constexpr int kSteps = 60;
 const char* const kFlagNames[] = {"\\Seen",     "\\Flagged",  "\\Deleted",
                                   "\\Answered", "$Forwarded", "Junk"};
 
-// One client, and what it believes.
-struct Watcher {
-  Client* client = nullptr;
-  Mirror mirror;
-  bool idle = false;
-  int idles = 0;
-  bool sleeps = false;
-};
-
-struct Random {
-  explicit Random(unsigned seed) : engine(seed) {}
-  unsigned below(unsigned bound) {
-    return std::uniform_int_distribution<unsigned>(0, bound - 1)(engine);
-  }
-  std::mt19937 engine;
-};
-
-io::Task<void> say(Watcher* watcher, std::string command) {
-  std::string reply = co_await watcher->client->command(std::move(command));
-  watcher->mirror.take(reply);
-}
-
-io::Task<void> begin_idle(Watcher* watcher) {
-  watcher->client->send(fmt::format("idle{} IDLE\r\n", ++watcher->idles));
-  std::string reply = co_await watcher->client->take_until("+ ");
-  watcher->mirror.take(reply);
-  watcher->idle = true;
-}
-
-io::Task<void> end_idle(Watcher* watcher) {
-  watcher->client->send("DONE\r\n");
-  std::string reply = co_await watcher->client->take_until(fmt::format("idle{} ", watcher->idles));
-  watcher->mirror.take(reply);
-  watcher->idle = false;
-}
-
-// What the watcher believes against what a FETCH says.
 io::Task<void> check(Watcher* watcher) {
   if (watcher->idle) co_await end_idle(watcher);
   co_await say(watcher, "NOOP");
-  std::vector<Mirror::Entry> believed = watcher->mirror.entries();
-  if (!believed.empty()) co_await say(watcher, "FETCH 1:* (UID FLAGS)");
-  const auto& now = watcher->mirror.entries();
-  EXPECT_EQ(now.size(), believed.size());
-  for (size_t i = 0; i < std::min(now.size(), believed.size()); ++i) {
-    EXPECT_TRUE(now[i].uid && now[i].flags);
-    if (believed[i].uid) EXPECT_EQ(*believed[i].uid, *now[i].uid);
-    if (believed[i].flags) EXPECT_EQ(*believed[i].flags, *now[i].flags) << "UID " << *now[i].uid;
-  }
-  EXPECT_TRUE(watcher->mirror.complaints().empty()) << watcher->mirror.complaints().front();
+  co_await check_mailbox(watcher);
 }
 
 // Another session, or another process, changes something.
@@ -82,16 +34,7 @@ io::Task<void> change(Household* home, Watcher* writer, Random* random) {
   } else if (what == 4) {
     co_await say(writer, "EXPUNGE");
   } else {
-    auto inbox = home->elsewhere().open_mailbox("INBOX");
-    EXPECT_TRUE(inbox);
-    auto synced = inbox->sync();
-    auto uids = inbox->uids();
-    EXPECT_TRUE(synced && uids);
-    if (uids && !uids->empty()) {
-      uint32_t uid = (*uids)[random->below(unsigned(uids->size()))];
-      auto gone = inbox->expunge(std::span(&uid, 1));
-      EXPECT_TRUE(gone);
-    }
+    expunge_elsewhere(home, random);
     co_await say(writer, "NOOP");
   }
 }
@@ -163,10 +106,7 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
   const char* names[] = {"w", "a", "s"};
   Watcher* all[] = {&writer, &awake, &sleeper};
   for (int i = 0; i < 3; ++i) {
-    all[i]->client = &home->client(*scope, names[i]);
-    all[i]->client->accept_parks = all[i]->sleeps;
-    all[i]->client->log_in();
-    co_await all[i]->client->take_until("l0 ");
+    co_await log_in(home, scope, all[i], names[i]);
     co_await say(all[i], "SELECT INBOX");
   }
   for (int step = 0; step < kSteps; ++step) {
@@ -189,19 +129,7 @@ io::Task<void> sleep_and_wake(Household* home, io::Scope* scope, unsigned seed) 
 
 class Sleep : public ::testing::TestWithParam<unsigned> {};
 
-io::Task<int> run_seed(Household* home, unsigned seed) {
-  io::Scope scope(home->loop(), co_await io::current_scope());
-  co_await sleep_and_wake(home, &scope, seed);
-  home->over();
-  scope.cancel();
-  co_await scope.join();
-  co_return 0;
-}
-
-TEST_P(Sleep, sees_what_an_awake_session_sees) {
-  Household home;
-  EXPECT_EQ(home.run(run_seed(&home, GetParam())), 0);
-}
+TEST_P(Sleep, sees_what_an_awake_session_sees) { play(sleep_and_wake, GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Sleep, ::testing::Range(1u, 17u));
 
