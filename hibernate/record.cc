@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "compress/inflate_stream.h"
@@ -14,28 +15,36 @@ namespace {
 
 // The fixed part, as it lies in memory (never leaves the machine; versioned by the slab's header).
 struct Fixed {
-  uint32_t length;
-  uint32_t checksum;
   uint64_t session;
   std::byte cookie[16];
+  uint32_t checksum;
   uint32_t parked_at_s;
   uint32_t looked_at_s;
   uint32_t exists;
   uint8_t mode;
   uint8_t flags;
-  uint8_t tls_bytes;
   uint8_t pending;
+  uint8_t tls_bytes;
   uint8_t tag_bytes;
-  uint8_t address_bytes;
-  uint16_t state_bytes;
-  uint16_t directory_bytes;
-  uint16_t input_bytes;
+  uint8_t shape;
   uint16_t port;
   uint16_t user_bytes;
-  uint16_t compress_bytes;
+  uint16_t state_bytes;
+  uint16_t directory_bytes;
   uint16_t sending_bytes;
+
+  size_t address_bytes() const { return shape & ~kShapeStreams; }
+  bool has_streams() const { return (shape & kShapeStreams) != 0; }
+  static constexpr uint8_t kShapeStreams = 128;
 };
-static_assert(sizeof(Fixed) == 64, "docs/parked-record.md says so");
+static_assert(sizeof(Fixed) == 56, "docs/parked-record.md says so");
+
+struct Streams {
+  uint16_t input_bytes = 0;
+  uint16_t compress_bytes = 0;
+  bool any() const { return input_bytes != 0 || compress_bytes != 0; }
+};
+static_assert(sizeof(Streams) == 4);
 
 static_assert(compress::kFrozenBytesMax <= UINT16_MAX);
 
@@ -47,13 +56,34 @@ Fixed load(std::span<const std::byte> block) {
   return fixed;
 }
 
+// The part in front of the others: what it says, and its size.
+struct Head {
+  explicit Head(std::span<const std::byte> block) : fixed(load(block)) {
+    if (!fixed.has_streams() || block.size() < sizeof fixed + sizeof streams) return;
+    std::memcpy(&streams, block.data() + sizeof fixed, sizeof streams);
+    bytes += sizeof streams;
+  }
+  Head(const Fixed& the_fixed, const Streams& the_streams)
+      : fixed(the_fixed), streams(the_streams), bytes(sizeof fixed + (streams.any() ? 4 : 0)) {}
+
+  size_t total() const {
+    return bytes + fixed.tls_bytes + fixed.user_bytes + fixed.address_bytes() + fixed.tag_bytes +
+           fixed.state_bytes + fixed.directory_bytes + streams.input_bytes + streams.compress_bytes;
+  }
+
+  Fixed fixed;
+  Streams streams;
+  size_t bytes = sizeof fixed;
+};
+
 uint32_t fnv(uint32_t hash, std::span<const std::byte> bytes) {
   for (std::byte byte : bytes) hash = (hash ^ uint32_t(byte)) * 16777619u;
   return hash;
 }
 
 uint32_t checksum_of(std::span<const std::byte> record) {
-  Fixed fixed = load(record);
+  Head head(record);
+  Fixed& fixed = head.fixed;
   fixed.checksum = 0;
   fixed.mode = 0;
   fixed.flags = 0;
@@ -62,7 +92,8 @@ uint32_t checksum_of(std::span<const std::byte> record) {
   fixed.pending = 0;
   fixed.sending_bytes = 0;
   uint32_t hash = fnv(2166136261u, std::as_bytes(std::span(&fixed, 1)));
-  auto rest = record.subspan(sizeof fixed);
+  hash = fnv(hash, record.subspan(sizeof fixed, head.bytes - sizeof fixed));
+  auto rest = record.subspan(head.bytes);
   if (fixed.tls_bytes >= tls::kMaterialOffset) {
     hash = fnv(hash, rest.first(tls::kSendCountOffset));
     rest = rest.subspan(tls::kMaterialOffset);
@@ -70,18 +101,44 @@ uint32_t checksum_of(std::span<const std::byte> record) {
   return fnv(hash, rest);
 }
 
-size_t directories_bytes(const RecordParts& parts) {
-  size_t bytes = 0;
-  for (const std::string& directory : parts.directories) {
-    if (directory.size() > kDirectoryBytesMax) return SIZE_MAX;
-    bytes += 1 + directory.size();
-  }
-  return bytes;
+size_t shared_bytes(std::string_view before, std::string_view directory) {
+  size_t most = std::min(before.size(), directory.size());
+  size_t shared = 0;
+  while (shared < most && before[shared] == directory[shared]) ++shared;
+  return shared;
 }
 
-size_t total_of(const Fixed& fixed) {
-  return sizeof fixed + fixed.tls_bytes + fixed.user_bytes + fixed.address_bytes + fixed.tag_bytes +
-         fixed.state_bytes + fixed.directory_bytes + fixed.input_bytes + fixed.compress_bytes;
+// The directories as they lie in a record; nothing when one is over its bound.
+std::optional<std::string> pack(const std::vector<std::string>& directories) {
+  std::string packed;
+  std::string_view before;
+  for (const std::string& directory : directories) {
+    if (directory.size() > kDirectoryBytesMax) return std::nullopt;
+    size_t shared = shared_bytes(before, directory);
+    if (!packed.empty()) packed += char(shared);
+    packed += char(directory.size() - shared);
+    packed.append(directory, shared);
+    before = directory;
+  }
+  return packed;
+}
+
+// False: not what pack() makes.
+bool unpack(std::string_view packed, std::vector<std::string>& directories) {
+  bool first = true;
+  while (!packed.empty()) {
+    size_t head = first ? 1 : 2;
+    if (packed.size() < head) return false;
+    size_t shared = first ? 0 : uint8_t(packed[0]);
+    size_t size = uint8_t(packed[head - 1]);
+    if (packed.size() < head + size || shared + size > kDirectoryBytesMax) return false;
+    if (!first && shared > directories.back().size()) return false;
+    std::string directory(first ? "" : directories.back().substr(0, shared));
+    directories.push_back(directory.append(packed.substr(head, size)));
+    packed.remove_prefix(head + size);
+    first = false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -112,26 +169,31 @@ uint64_t Address::hash() const {
 
 size_t record_bytes(std::span<const std::byte> bytes) {
   if (bytes.size() < sizeof(Fixed)) return 0;
-  Fixed fixed = load(bytes);
-  if (fixed.length != total_of(fixed) || fixed.length > bytes.size()) return 0;
-  return fixed.length;
+  Head head(bytes);
+  if (head.fixed.has_streams() != head.streams.any() || head.total() > bytes.size()) return 0;
+  return head.total();
 }
 
 size_t encoded_bytes(const RecordParts& parts) {
-  size_t directories = directories_bytes(parts);
+  auto directories = pack(parts.directories);
   if (parts.tls.size() > tls::kFrozenBytesMax || parts.user.size() > kUserBytesMax ||
-      parts.idle_tag.size() > kTagBytesMax || parts.state.size() > UINT16_MAX ||
-      directories > UINT16_MAX || parts.input.size() > kInputBytesMax ||
+      parts.idle_tag.size() > kTagBytesMax || parts.state.size() > UINT16_MAX || !directories ||
+      directories->size() > UINT16_MAX || parts.input.size() > kInputBytesMax ||
       parts.compress.size() > compress::kFrozenBytesMax) {
     return 0;
   }
-  size_t bytes = sizeof(Fixed) + parts.tls.size() + parts.user.size() + parts.address.size +
-                 parts.idle_tag.size() + parts.state.size() + directories + parts.input.size() +
+  bool streams = !parts.input.empty() || !parts.compress.empty();
+  size_t bytes = sizeof(Fixed) + (streams ? sizeof(Streams) : 0) + parts.tls.size() +
+                 parts.user.size() + parts.address.size + parts.idle_tag.size() +
+                 parts.state.size() + directories->size() + parts.input.size() +
                  parts.compress.size();
   return bytes <= Slab::kRecordBytesMax ? bytes : 0;
 }
 
 void encode(const RecordParts& parts, std::span<std::byte> to) {
+  const std::string directories = pack(parts.directories).value_or("");
+  const Streams streams{.input_bytes = uint16_t(parts.input.size()),
+                        .compress_bytes = uint16_t(parts.compress.size())};
   Fixed fixed{};
   fixed.session = parts.session;
   std::memcpy(fixed.cookie, parts.cookie.data(), sizeof fixed.cookie);
@@ -147,43 +209,38 @@ void encode(const RecordParts& parts, std::span<std::byte> to) {
               (parts.held ? kFlagHeld : 0));
   fixed.tls_bytes = uint8_t(parts.tls.size());
   fixed.user_bytes = uint16_t(parts.user.size());
-  fixed.address_bytes = parts.address.size;
+  fixed.shape = uint8_t(parts.address.size | (streams.any() ? Fixed::kShapeStreams : 0));
   fixed.port = parts.address.port;
   fixed.tag_bytes = uint8_t(parts.idle_tag.size());
   fixed.state_bytes = uint16_t(parts.state.size());
-  fixed.directory_bytes = uint16_t(directories_bytes(parts));
-  fixed.input_bytes = uint16_t(parts.input.size());
-  fixed.compress_bytes = uint16_t(parts.compress.size());
-  fixed.length = uint32_t(total_of(fixed));
-  DORMOUSE_CHECK(to.size() >= fixed.length, "the block holds the record");
+  fixed.directory_bytes = uint16_t(directories.size());
+  const size_t total = Head(fixed, streams).total();
+  DORMOUSE_CHECK(to.size() >= total, "the block holds the record");
 
   std::byte* at = to.data() + sizeof fixed;
   auto put = [&at](const void* bytes, size_t size) {
     if (size != 0) std::memcpy(at, bytes, size);
     at += size;
   };
+  if (streams.any()) put(&streams, sizeof streams);
   put(parts.tls.data(), parts.tls.size());
   put(parts.user.data(), parts.user.size());
   put(parts.address.bytes.data(), parts.address.size);
   put(parts.idle_tag.data(), parts.idle_tag.size());
   put(parts.state.data(), parts.state.size());
-  for (const std::string& directory : parts.directories) {
-    auto size = uint8_t(directory.size());
-    put(&size, 1);
-    put(directory.data(), directory.size());
-  }
+  put(directories.data(), directories.size());
   put(parts.input.data(), parts.input.size());
   put(parts.compress.data(), parts.compress.size());
   std::memcpy(to.data(), &fixed, sizeof fixed);
-  fixed.checksum = checksum_of(to.first(fixed.length));
+  fixed.checksum = checksum_of(to.first(total));
   std::memcpy(to.data(), &fixed, sizeof fixed);
 }
 
 Result<RecordView> RecordView::attach(std::span<std::byte> block) {
   RecordView view(block);
-  if (record_bytes(block) == 0) return fail(ErrorKind::kInvalid, "parked record: length");
-  Fixed fixed = load(block);
-  if (checksum_of(block.first(fixed.length)) != fixed.checksum) {
+  size_t bytes = record_bytes(block);
+  if (bytes == 0) return fail(ErrorKind::kInvalid, "parked record: length");
+  if (checksum_of(block.first(bytes)) != load(block).checksum) {
     return fail(ErrorKind::kInvalid, "parked record: checksum");
   }
   if (!view.valid()) return fail(ErrorKind::kInvalid, "parked record: a part is out of bounds");
@@ -193,30 +250,26 @@ Result<RecordView> RecordView::attach(std::span<std::byte> block) {
 bool RecordView::valid() const {
   Fixed fixed = load(block_);
   if (fixed.mode > uint8_t(wire::WorkerToDen::Parked::IDLE)) return false;
-  if (fixed.address_bytes != 0 && fixed.address_bytes != 4 && fixed.address_bytes != 16) {
-    return false;
-  }
+  size_t address = fixed.address_bytes();
+  if (address != 0 && address != 4 && address != 16) return false;
   if (fixed.tls_bytes != 0 && !tls::FrozenKeys::attach(tls())) return false;
-  std::string_view rest = part(kDirectories);
-  while (!rest.empty()) {
-    size_t size = uint8_t(rest[0]);
-    if (rest.size() < 1 + size) return false;
-    rest.remove_prefix(1 + size);
-  }
-  return true;
+  std::vector<std::string> directories;
+  return unpack(part(kDirectories), directories);
 }
 
 std::string_view RecordView::part(size_t which) const {
-  Fixed fixed = load(block_);
-  const size_t sizes[] = {fixed.tls_bytes,   fixed.user_bytes,    fixed.address_bytes,
-                          fixed.tag_bytes,   fixed.state_bytes,   fixed.directory_bytes,
-                          fixed.input_bytes, fixed.compress_bytes};
-  size_t offset = sizeof fixed;
+  Head head(block_);
+  const Fixed& fixed = head.fixed;
+  const size_t sizes[] = {fixed.tls_bytes,          fixed.user_bytes,
+                          fixed.address_bytes(),    fixed.tag_bytes,
+                          fixed.state_bytes,        fixed.directory_bytes,
+                          head.streams.input_bytes, head.streams.compress_bytes};
+  size_t offset = head.bytes;
   for (size_t i = 0; i < which; ++i) offset += sizes[i];
   return {reinterpret_cast<const char*>(block_.data()) + offset, sizes[which]};
 }
 
-size_t RecordView::bytes() const { return load(block_).length; }
+size_t RecordView::bytes() const { return Head(block_).total(); }
 uint64_t RecordView::session() const { return load(block_).session; }
 std::span<const std::byte, 16> RecordView::cookie() const {
   return std::span<const std::byte, 16>(block_.data() + offsetof(Fixed, cookie), 16);
@@ -251,7 +304,8 @@ void RecordView::set_sending_bytes(size_t bytes) {
   std::memcpy(block_.data() + offsetof(Fixed, sending_bytes), &told, sizeof told);
 }
 std::span<std::byte> RecordView::tls() const {
-  return block_.subspan(sizeof(Fixed), load(block_).tls_bytes);
+  Head head(block_);
+  return block_.subspan(head.bytes, head.fixed.tls_bytes);
 }
 std::array<std::byte, 16> RecordView::counters_of(std::span<const std::byte> keys) {
   std::array<std::byte, 16> counters{};
@@ -284,12 +338,7 @@ Address RecordView::address() const {
 
 std::vector<std::string> RecordView::directories() const {
   std::vector<std::string> found;
-  std::string_view rest = part(kDirectories);
-  while (!rest.empty()) {
-    size_t size = uint8_t(rest[0]);
-    found.emplace_back(rest.substr(1, size));
-    rest.remove_prefix(1 + size);
-  }
+  (void)unpack(part(kDirectories), found);  // attach() has looked
   return found;
 }
 

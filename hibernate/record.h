@@ -1,16 +1,19 @@
 #pragma once
 // The parked record: all that is kept of a sleeping connection, in one block of the slab.
 //
-//   record   = length[4] checksum[4] fixed tls user address tag state directories input compress
-//   fixed    = session[8] cookie[16] parked_at_s[4] looked_at_s[4] exists[4] mode[1] flags[1]
-//              tls_bytes[1] pending[1] tag_bytes[1] address_bytes[1] state_bytes[2]
-//              directory_bytes[2] input_bytes[2] port[2] user_bytes[2] compress_bytes[2]
-//              sending_bytes[2]
+//   record   = fixed streams? tls user address tag state directories input compress
+//   fixed    = session[8] cookie[16] checksum[4] parked_at_s[4] looked_at_s[4] exists[4] mode[1]
+//              flags[1] pending[1] tls_bytes[1] tag_bytes[1] shape[1] port[2] user_bytes[2]
+//              state_bytes[2] directory_bytes[2] sending_bytes[2]
+//   shape    = bytes of the address, and 128 where streams follow
+//   streams  = input_bytes[2] compress_bytes[2]; absent where both are 0, as for most sleepers
 //   mode     = wire::WorkerToDen::Parked::Mode
 //   tls      = tls::SessionKeys frozen; its two counters are advanced in place
 //   address  = 4 or 16 bytes, network order
 //   state    = wire/session_state.proto, opaque here
-//   directories = (size[1] bytes)*: what the watch keys by, to subscribe again
+//   directories = what the watch keys by, to subscribe again: the first as size[1] bytes, the
+//              others as shared[1] size[1] bytes, the first `shared` bytes being those of the one
+//              before (the two directories of a mailbox differ in the last 8 of 20 bytes)
 //   input    = client bytes, decrypted and inflated, that no worker has answered yet
 //   compress = compress::InflateStream frozen; empty: the connection does not compress
 //

@@ -18,7 +18,7 @@ namespace dormouse::hibernate {
 namespace {
 
 constexpr uint64_t kMagic = 0x31424c5345524d44;  // "DMRESLB1"
-constexpr uint32_t kVersion = 2;                 // of the records in it too
+constexpr uint32_t kVersion = 3;                 // of the records in it too
 constexpr size_t kHeaderBytes = 4096;
 
 struct Header {
@@ -42,8 +42,8 @@ struct NoteHead {
 static_assert(sizeof(Header) <= kNoteOffset);
 static_assert(kNoteOffset + sizeof(NoteHead) + Slab::kNoteBytesMax <= kHeaderBytes);
 
-constexpr uint32_t kSmallStep = 32;
-constexpr uint32_t kSmallClasses = 1024 / kSmallStep;  // 32, 64 .. 1024
+constexpr uint32_t kSmallStep = Slab::kUnitBytes;
+constexpr uint32_t kSmallClasses = 1024 / kSmallStep;  // 16, 32 .. 1024
 constexpr uint32_t kLargeClasses = 6;                  // 2, 4 .. 64 KiB
 constexpr uint32_t kClasses = 1 + kSmallClasses + kLargeClasses;
 

@@ -37,7 +37,7 @@ class Slab {
  public:
   static constexpr uint32_t kUnitBytes = 16;
   static constexpr uint32_t kPageBytes = 64 * 1024;
-  // Classes: multiples of 32 to 1 KiB (a record is 250-450 bytes: at most 31 are wasted), then
+  // Classes: multiples of 16 to 1 KiB (a record is 150-450 bytes: at most 15 are wasted), then
   // doubling. A longer record than the last class does not park. (Long ones are those of clients
   // that have sent much under COMPRESS: up to 33 KiB of history.)
   static constexpr uint32_t kRecordBytesMax = kPageBytes;

@@ -29,7 +29,7 @@
 
 namespace dormouse::hibernate {
 
-inline constexpr uint32_t kSlots = 64;
+inline constexpr uint32_t kSlots = 128;
 inline constexpr int kWaitMs = 5000;
 // Of an arrival: later than any look of a worker's, by far.
 inline constexpr uint64_t kLongAfterMs = uint64_t(1) << 40;

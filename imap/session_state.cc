@@ -85,12 +85,13 @@ bool unpack_order(const Packed64& packed, uint32_t uid_next, Context* out) {
   return true;
 }
 
+// Most sleepers', and so not written.
+constexpr std::string_view kInbox = "INBOX";
+
 // Answers what is wrong, or "".
 std::string_view wrong_with(const wire::SessionState::Mailbox& in) {
   if (in.guid().size() != store::Guid{}.bytes.size()) return "GUID";
-  if (in.name().empty() || in.name().size() > kMailboxBytesMax || !is_utf8(in.name())) {
-    return "mailbox name";
-  }
+  if (in.name().size() > kMailboxBytesMax || !is_utf8(in.name())) return "mailbox name";
   if (in.uid_validity() == 0) return "UIDVALIDITY";
   if (in.mod_seq() == 0 || in.mod_seq() > INT64_MAX) return "mod-sequence";
   if (in.uid_next() == 0 || in.exists() >= in.uid_next()) return "UIDNEXT or EXISTS";
@@ -165,7 +166,7 @@ Result<MailboxState> decode_mailbox(const wire::SessionState::Mailbox& in) {
   }
   MailboxState out;
   std::memcpy(out.guid.bytes.data(), in.guid().data(), out.guid.bytes.size());
-  out.name = in.name();
+  out.name = in.name().empty() ? std::string(kInbox) : in.name();
   out.uid_validity = in.uid_validity();
   out.read_only = in.read_only();
   out.mod_seq = in.mod_seq();
@@ -205,7 +206,7 @@ Result<std::string> encode_state(const SessionState& state) {
     const MailboxState& from = *state.mailbox;
     auto* to = out.mutable_mailbox();
     to->set_guid(from.guid.bytes.data(), from.guid.bytes.size());
-    to->set_name(from.name);
+    if (from.name != kInbox) to->set_name(from.name);
     to->set_uid_validity(from.uid_validity);
     to->set_read_only(from.read_only);
     to->set_mod_seq(from.mod_seq);

@@ -169,7 +169,7 @@ TEST(SessionState, what_no_worker_wrote_is_refused) {
   change([](auto& raw) { raw.set_idle_tag(""); }, "IDLE without a tag");
   change([](auto& raw) { raw.set_idle(false); }, "a tag without IDLE");
   change([](auto& raw) { raw.mutable_mailbox()->set_guid("short"); }, "GUID");
-  change([](auto& raw) { raw.mutable_mailbox()->set_name(""); }, "name");
+  change([](auto& raw) { raw.mutable_mailbox()->set_name("\xff"); }, "name");
   change([](auto& raw) { raw.mutable_mailbox()->set_uid_validity(0); }, "UIDVALIDITY");
   change([](auto& raw) { raw.mutable_mailbox()->set_mod_seq(UINT64_MAX); }, "mod-sequence");
   change([](auto& raw) { raw.mutable_mailbox()->set_exists(5000); }, "EXISTS beyond UIDNEXT");
