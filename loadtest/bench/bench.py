@@ -23,7 +23,7 @@ from peers import DOMAIN, PASSWORD, Dormouse, Dovecot
 
 # Memory is taken when it changes by less than this share in one step.
 SETTLE_STEP_SECONDS = 5
-SETTLE_SECONDS_MIN = 25  # a worker closes its stores for 15 s, then gives their pages back at once
+SETTLE_SECONDS_MIN = 75  # a worker that the logins needed and nobody else does ends after a minute
 SETTLE_SECONDS_MAX = 60
 SETTLED_SHARE = 0.005
 # What an armed IORING_OP_POLL_ADD of the tester costs the kernel beside its socket (io_kiocb).

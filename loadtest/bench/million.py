@@ -4,6 +4,7 @@ loopback only, as root. docs/benchmarks.md explains the figures.
 
     loadtest/bench/million.py --build build/release                       # a million with TLS
     loadtest/bench/million.py --build build/release --sessions 300000 --compress
+    loadtest/bench/million.py --build build/release --sessions 300000 --plain
     loadtest/bench/million.py --build build/release --sessions 20000 --part 10000 --sizes 20000
 
 It goes step by step and writes each step down in --folder. Server and load testers are processes of
@@ -18,6 +19,7 @@ import os
 import resource
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -138,9 +140,10 @@ class Part:
             if os.path.exists(self.base + suffix):
                 os.unlink(self.base + suffix)
         os.mkfifo(self.base + ".fifo")
+        port = self.server.port if self.options.plain else self.server.tls_port
         command = [self.options.load, "sleep", "--control", self.base + ".fifo", "--target",
-                   f"127.0.0.1:{self.server.tls_port}", "--tls", "--tls-resume", "--sessions",
-                   str(self.sessions), "--user", f"u%d@{DOMAIN}", "--password", PASSWORD, "--users",
+                   f"127.0.0.1:{port}", *(["--plain"] if self.options.plain else ["--tls", "--tls-resume"]),
+                   "--sessions", str(self.sessions), "--user", f"u%d@{DOMAIN}", "--password", PASSWORD, "--users",
                    str(self.users), "--together", str(SESSIONS_PER_USER), "--first-user",
                    str(1 + self.number * self.users), "--maildir",
                    f"{self.server.mail}/%u/Maildir", "--parallel", str(self.options.parallel),
@@ -204,7 +207,7 @@ class Million:
 
     def check_same_run(self):
         asked = {"sessions": self.options.sessions, "part": self.options.part,
-                 "compress": self.options.compress}
+                 "compress": self.options.compress, "plain": self.options.plain}
         before = self.state.get("asked")
         if before not in (None, asked):
             sys.exit(f"million: {self.options.folder} holds another run: {before}; --stop removes it")
@@ -318,21 +321,33 @@ class Million:
         self.wakes(size, idle, figures)
         results[str(size)] = figures
         self.state.put(results=results)
-        say(json.dumps({key: value for key, value in figures.items() if key != "kernel_caches"}))
+        say(json.dumps({key: value for key, value in figures.items()
+                        if key not in ("kernel_caches", "rounds")}))
 
     def wakes(self, size, idle, figures):
+        """--rounds times deliveries, DONEs and commands; of each figure the median."""
+        rounds = []
+        for number in range(self.options.rounds):
+            say(f"{size:,}: wakes, round {number + 1} of {self.options.rounds}")
+            rounds.append({})
+            for word in ("deliver", "done", "command"):
+                rounds[-1].update(self.wake(word, idle))
+            say(json.dumps(rounds[-1]))
+        figures.update({key: statistics.median(figures[key] for figures in rounds)
+                        for key in rounds[0]})
+        figures["rounds"] = rounds
+
+    def wake(self, word, idle):
         part = self.parts[0]
-        for word in ("deliver", "done", "command"):
-            say(f"{size:,}: {self.options.wakes} times {word}, {self.options.rate} a second")
-            part.ask("wait-parked quiet=4 timeout=600", False)
-            cpu, begun = self.group().cpu_seconds(), time.monotonic()
-            answer = part.ask(f"{word} {self.options.wakes} rate={self.options.rate} timeout=300")
-            part.ask("wait-parked quiet=4 timeout=600", False)
-            spent = self.group().cpu_seconds() - cpu - idle * (time.monotonic() - begun)
-            figures[f"{word}_p50"] = answer["latency"]["p50_us"] / 1000
-            figures[f"{word}_p99"] = answer["latency"]["p99_us"] / 1000
-            figures[f"{word}_lateness_p99"] = answer["lateness"]["p99_us"] / 1000
-            figures[f"{word}_cpu"] = spent * 1000 / answer["latency"]["count"]
+        part.ask("wait-parked quiet=4 timeout=600", False)
+        cpu, begun = self.group().cpu_seconds(), time.monotonic()
+        answer = part.ask(f"{word} {self.options.wakes} rate={self.options.rate} timeout=300")
+        part.ask("wait-parked quiet=4 timeout=600", False)
+        spent = self.group().cpu_seconds() - cpu - idle * (time.monotonic() - begun)
+        return {f"{word}_p50": answer["latency"]["p50_us"] / 1000,
+                f"{word}_p99": answer["latency"]["p99_us"] / 1000,
+                f"{word}_lateness_p99": answer["lateness"]["p99_us"] / 1000,
+                f"{word}_cpu": spent * 1000 / answer["latency"]["count"]}
 
     def everyone(self):
         """A message to each user, a DONE from each session: all are heard from."""
@@ -407,8 +422,10 @@ def parse_options():
     parser.add_argument("--part", type=int, default=100_000, help="sessions of one load tester")
     parser.add_argument("--sizes", default="", help="measured on the way up, by commas")
     parser.add_argument("--compress", action="store_true", help="all use COMPRESS=DEFLATE")
+    parser.add_argument("--plain", action="store_true", help="without TLS")
     parser.add_argument("--folder", default="/var/tmp/dormouse-million")
     parser.add_argument("--wakes", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3, help="of them; the median is taken")
     parser.add_argument("--rate", type=float, default=25, help="of them, a second")
     parser.add_argument("--everyone-rate", type=float, default=600,
                         help="mailboxes a second that get mail when everyone does; 0: not tried")
