@@ -195,8 +195,8 @@ Result<> validate(const DenToWatch& message, size_t fd_count) {
     case DenToWatch::kSubscribe: {
       Check check("Subscribe");
       check.fds(fd_count, 0);
-      check.that(message.subscribe().directories_size() <= kMaxDirectories,
-                 "has at most 64 directories");
+      check.that(message.subscribe().directories_size() <= kMaxSubscribed,
+                 "has at most 383 directories and topics");
       for (const auto& directory : message.subscribe().directories()) {
         check.path(directory.path())
             .that(directory.handle().size() <= kMaxHandleBytes, "has handles of at most 140 bytes");
@@ -214,7 +214,10 @@ Result<> validate(const DenToWatch& message, size_t fd_count) {
 Result<> validate(const WatchToDen& message, size_t fd_count) {
   switch (message.kind_case()) {
     case WatchToDen::kMode:
-      return Check("Mode").fds(fd_count, 0).result();
+      return Check("Mode")
+          .fds(fd_count, 0)
+          .that(message.mode().fsids_size() <= kMaxStores, "has at most 256 file systems")
+          .result();
     case WatchToDen::kSubscribed:
       return Check("Subscribed").fds(fd_count, 0).text(message.subscribed().reason()).result();
     case WatchToDen::kChanged:
@@ -230,6 +233,19 @@ Result<> validate(const WatchToDen& message, size_t fd_count) {
       break;
   }
   return empty_message("WatchToDen");
+}
+
+Result<> validate(const WorkerToWatch& message, size_t fd_count) {
+  if (!message.has_published()) return empty_message("WorkerToWatch");
+  return Check("Published")
+      .fds(fd_count, 0)
+      .that(message.published().topics_size() <= kMaxPublishedTopics, "has at most 1,000 topics")
+      .result();
+}
+
+Result<> validate(const WatchToWorker& message, size_t fd_count) {
+  if (!message.has_mode()) return empty_message("WatchToWorker");
+  return Check("Mode").fds(fd_count, 0).result();
 }
 
 }  // namespace dormouse::wire

@@ -9,6 +9,7 @@
 #include "wire/den_tracker.pb.h"
 #include "wire/den_watch.pb.h"
 #include "wire/tracker_worker.pb.h"
+#include "wire/watch_worker.pb.h"
 
 namespace dormouse::wire {
 
@@ -25,8 +26,12 @@ inline constexpr int kMaxCensusEntries = 500;
 // relay.proto, Offer: two for each of 127 mailboxes, and the folder that holds them (NOTIFY). As
 // handles they are 5 KiB of a record; as paths of ordinary length the Offer stays below 40 KiB.
 inline constexpr int kMaxDirectories = 255;
+// den_watch.proto, Subscribe: those, and a topic for each mailbox and the folder.
+inline constexpr int kMaxSubscribed = kMaxDirectories + (kMaxDirectories + 1) / 2;
 inline constexpr size_t kMaxHandleBytes = 8 + 4 + 128;  // fsid, type, MAX_HANDLE_SZ
 inline constexpr int kMaxChangedWatches = 1000;
+inline constexpr int kMaxPublishedTopics = 1000;
+inline constexpr int kMaxStores = 256;  // file systems under fanotify: 2 KiB of a message
 
 // True for UTF-8-agnostic names that a log line, a path or a response may hold: no control
 // characters, at most `bytes_max` long, not empty.
@@ -41,5 +46,7 @@ Result<> validate(const TrackerToAuth& message, size_t fd_count);
 Result<> validate(const TrackerToWorker& message, size_t fd_count);
 Result<> validate(const DenToWatch& message, size_t fd_count);
 Result<> validate(const WatchToDen& message, size_t fd_count);
+Result<> validate(const WorkerToWatch& message, size_t fd_count);
+Result<> validate(const WatchToWorker& message, size_t fd_count);
 
 }  // namespace dormouse::wire

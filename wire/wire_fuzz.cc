@@ -75,6 +75,10 @@ void one(uint8_t which, size_t fd_count, std::string_view bytes) {
       return round_trip<RoleToMaster>(bytes);
     case 'q':
       return round_trip<SessionState>(bytes);
+    case 'r':
+      return validated<WorkerToWatch>(bytes, fd_count);
+    case 's':
+      return validated<WatchToWorker>(bytes, fd_count);
     default:
       return;
   }
