@@ -112,7 +112,7 @@ class Mail:
         for entry in os.scandir(source):
             if entry.is_dir(follow_symlinks=False):
                 self.copy(entry.path, f"{to}/{entry.name}")
-            else:
+            elif not entry.name.endswith("-shm"):  # whoever opens the index first makes it anew
                 shutil.copy2(entry.path, f"{to}/{entry.name}")
                 os.chown(f"{to}/{entry.name}", self.server.uid, self.server.gid)
         os.chown(to, self.server.uid, self.server.gid)
