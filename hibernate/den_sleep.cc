@@ -349,7 +349,9 @@ void Den::announce(uint32_t slot) {
   if (say_to_parked(slot, fmt::format("* {} EXISTS\r\n", exists), false, exists)) {
     ++counters_.announced;
   } else if (slab_.state(slot) == SlotState::kParked) {
-    mailbox_changed(slot);
+    // A worker tells it; in the window that was opened for this, so not by mailbox_changed().
+    RecordView::trusted(slab_.block(slot)).set_flag(kFlagChanged, true);
+    refreshes_.add(slot, false);
   }
 }
 
