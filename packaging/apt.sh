@@ -14,7 +14,7 @@ build_packages="
   protobuf-compiler libprotobuf-dev
   liburing-dev libssl-dev libjemalloc-dev libfmt-dev libtomlplusplus-dev libcli11-dev
   libsqlite3-dev libgsasl-dev libargon2-dev libcrypt-dev libicu-dev zlib1g-dev
-  libseccomp-dev libsystemd-dev
+  libseccomp-dev libsystemd-dev libbpf-dev bpftool
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 openssl"
 test_packages="
