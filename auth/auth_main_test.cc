@@ -6,16 +6,12 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <optional>
 #include <string>
 
-#include "io/channel.h"
+#include "role/test_master.h"
 #include "wire/auth_tracker.pb.h"
-#include "wire/control.pb.h"
-#include "wire/link.h"
 #include "wire/login_auth.pb.h"
 
 namespace dormouse::auth {
@@ -23,42 +19,13 @@ namespace {
 
 using namespace std::string_literals;
 
-template <class T>
-T next(io::Channel& from) {
-  pollfd wait{.fd = from.fd(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(::poll(&wait, 1, 10'000), 1);
-  auto received = wire::try_receive<T>(from);
-  EXPECT_TRUE(received);
-  return received ? std::move(received->message) : T();
-}
-
 class AuthMain : public testing::Test {
  protected:
-  void SetUp() override {
-    auto ends = io::Channel::pair();
-    ASSERT_TRUE(ends);
-    control_ = std::move(ends->first);
-    child_ = ::fork();
-    if (child_ != 0) return;
-    control_.close();
-    if (ends->second.fd() != 3) ::dup2(ends->second.fd(), 3);
-    ::_exit(auth_main());
-  }
-  void TearDown() override {
-    control_.close();
-    if (child_ > 0) ::waitpid(child_, nullptr, 0);
-  }
-  void tell(const wire::MasterToRole& message, std::optional<int> fd = {}) {
-    const int given = fd.value_or(-1);
-    ASSERT_TRUE(wire::try_send(control_, message, std::span(&given, fd ? 1 : 0)));
-  }
+  void SetUp() override { master_.fork_role(auth_main); }
   void give_users(const std::string& text) {
     io::Fd file(::memfd_create("passwd", MFD_CLOEXEC));
     ASSERT_EQ(::write(file.get(), text.data(), text.size()), ssize_t(text.size()));
-    wire::MasterToRole resource;
-    resource.mutable_resource()->set_kind(wire::MasterToRole::Resource::PASSWD_FILE);
-    resource.mutable_resource()->set_name("/etc/passwd.mail");
-    tell(resource, file.get());
+    master_.give(wire::MasterToRole::Resource::PASSWD_FILE, "/etc/passwd.mail", file.get());
   }
   wire::Settings settings() {
     wire::Settings made;
@@ -73,25 +40,11 @@ class AuthMain : public testing::Test {
     return made;
   }
   void start(const std::string& users) {
-    wire::MasterToRole message;
-    message.mutable_start()->set_role(wire::AUTH);
-    *message.mutable_start()->mutable_settings() = settings();
-    tell(message);
+    master_.start(wire::AUTH, settings());
     give_users(users);
-    wire::MasterToRole go;
-    go.mutable_go();
-    tell(go);
-    ASSERT_TRUE(next<wire::RoleToMaster>(control_).has_ready());
-    login_ = link(wire::LOGIN);
-    tracker_ = link(wire::TRACKER);
-  }
-  io::Channel link(wire::Role peer) {
-    auto ends = io::Channel::pair();
-    EXPECT_TRUE(ends);
-    wire::MasterToRole message;
-    message.mutable_link()->set_peer(peer);
-    tell(message, ends->second.fd());
-    return std::move(ends->first);
+    master_.go();
+    login_ = master_.link(wire::LOGIN);
+    tracker_ = master_.link(wire::TRACKER);
   }
   // Whether the password is right, playing the tracker's part if it is.
   bool log_in(const std::string& user, const std::string& password) {
@@ -104,24 +57,17 @@ class AuthMain : public testing::Test {
                        {.fd = tracker_.fd(), .events = POLLIN, .revents = 0}};
     EXPECT_GT(::poll(either, 2, 10'000), 0);
     if (either[1].revents != 0) {
-      auto grant = next<wire::AuthToTracker>(tracker_);
+      auto grant = role::next<wire::AuthToTracker>(tracker_);
       EXPECT_EQ(grant.grant().identity().home(), "/mail/" + user);
       wire::TrackerToAuth stored;
       stored.mutable_grant_stored()->set_request(grant.grant().request());
       EXPECT_TRUE(wire::try_send(tracker_, stored));
     }
-    return next<wire::AuthToLogin>(login_).has_granted();
+    return role::next<wire::AuthToLogin>(login_).has_granted();
   }
-  std::string view() {
-    wire::MasterToRole ask;
-    ask.mutable_view()->set_request(1);
-    tell(ask);
-    return next<wire::RoleToMaster>(control_).view_text().text();
-  }
-
-  io::Channel control_, login_, tracker_;
+  role::TestMaster master_;
+  io::Channel login_, tracker_;
   uint64_t request_ = 0;
-  pid_t child_ = -1;
 };
 
 TEST_F(AuthMain, verifies_in_its_sandbox_and_rereads_the_users) {
@@ -134,25 +80,19 @@ TEST_F(AuthMain, verifies_in_its_sandbox_and_rereads_the_users) {
   EXPECT_TRUE(log_in("ben", "old")) << "from the cache";
   EXPECT_FALSE(log_in("anna", "hello world!"));
   EXPECT_FALSE(log_in("nobody", "x"));
-  EXPECT_NE(view().find("users=2 "), std::string::npos);
+  EXPECT_NE(master_.view().find("users=2 "), std::string::npos);
 
   give_users("ben:{PLAIN}new\nbad line\ncarl:{PLAIN}x\ndora:{PLAIN}x\n");
   wire::MasterToRole reload;
   *reload.mutable_reload()->mutable_settings() = settings();
-  tell(reload);
-  while (view().find("users=3 ") == std::string::npos) ::usleep(1000);
+  master_.tell(reload);
+  while (master_.view().find("users=3 ") == std::string::npos) ::usleep(1000);
   EXPECT_FALSE(log_in("ben", "old")) << "not from the cache either";
   EXPECT_TRUE(log_in("ben", "new"));
   EXPECT_FALSE(log_in("anna", "Hello world!"));
 
-  wire::MasterToRole drain;
-  drain.mutable_drain();
-  tell(drain);
-  EXPECT_TRUE(next<wire::RoleToMaster>(control_).has_drained());
-  int status = -1;
-  ASSERT_EQ(::waitpid(child_, &status, 0), child_);
-  child_ = -1;
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  master_.drain();
+  master_.expect_drained();
 }
 
 }  // namespace

@@ -9,33 +9,16 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstring>
-#include <optional>
 #include <string>
 
-#include "io/channel.h"
-#include "wire/control.pb.h"
-#include "wire/link.h"
+#include "role/test_master.h"
 #include "wire/login_auth.pb.h"
 #include "wire/login_den.pb.h"
 
 namespace dormouse::login {
 namespace {
-
-constexpr int kPatienceMs = 10'000;  // far above what anything here takes
-
-template <class T>
-std::optional<wire::Received<T>> next(io::Channel& from) {
-  pollfd wait{.fd = from.fd(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(::poll(&wait, 1, kPatienceMs), 1);
-  auto received = wire::try_receive<T>(from);
-  EXPECT_TRUE(received);
-  if (!received) return std::nullopt;
-  return std::move(*received);
-}
 
 class Client {
  public:
@@ -54,7 +37,7 @@ class Client {
     std::string text;
     while (!text.ends_with('\n')) {
       pollfd wait{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-      if (::poll(&wait, 1, kPatienceMs) != 1) return text + "<silence>";
+      if (::poll(&wait, 1, role::kPatienceMs) != 1) return text + "<silence>";
       char byte = 0;
       if (::recv(socket_.get(), &byte, 1, 0) <= 0) break;
       text += byte;
@@ -78,72 +61,31 @@ class LoginMain : public testing::Test {
     socklen_t length = sizeof address;
     ASSERT_EQ(::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
     port_ = ntohs(address.sin_port);
-    auto ends = io::Channel::pair();
-    ASSERT_TRUE(ends);
-    control_ = std::move(ends->first);
-    child_ = ::fork();
-    if (child_ != 0) return;
-    control_.close();
-    if (ends->second.fd() != 3) ::dup2(ends->second.fd(), 3);
-    ::_exit(login_main());
-  }
-  void TearDown() override {
-    control_.close();
-    if (child_ > 0) ::waitpid(child_, nullptr, 0);
-  }
-
-  void tell(const wire::MasterToRole& message, std::optional<int> fd = {}) {
-    const int given = fd.value_or(-1);
-    ASSERT_TRUE(wire::try_send(control_, message, std::span(&given, fd ? 1 : 0)));
+    master_.fork_role(login_main);
   }
   void start(uint32_t max_connections, uint32_t per_address) {
-    wire::MasterToRole message;
-    auto* start = message.mutable_start();
-    start->set_role(wire::LOGIN);
-    start->mutable_settings()->set_log_level("error");
-    auto* login = start->mutable_settings()->mutable_login();
+    wire::Settings settings;
+    settings.set_log_level("error");
+    auto* login = settings.mutable_login();
     login->set_max_connections(max_connections);
     login->set_max_connections_per_address(per_address);
     login->set_timeout_ms(60'000);
     login->set_max_attempts(3);
-    start->mutable_settings()->mutable_auth()->add_mechanisms("PLAIN");
-    tell(message);
-    wire::MasterToRole resource;
-    resource.mutable_resource()->set_kind(wire::MasterToRole::Resource::LISTENER);
-    resource.mutable_resource()->set_name("imap");
-    tell(resource, listener_.get());
-    wire::MasterToRole go;
-    go.mutable_go();
-    tell(go);
-    auto ready = next<wire::RoleToMaster>(control_);
-    ASSERT_TRUE(ready && ready->message.has_ready());
-  }
-  io::Channel link(wire::Role peer) {
-    auto ends = io::Channel::pair();
-    EXPECT_TRUE(ends);
-    wire::MasterToRole message;
-    message.mutable_link()->set_peer(peer);
-    tell(message, ends->second.fd());
-    return std::move(ends->first);
-  }
-  std::string view() {
-    wire::MasterToRole ask;
-    ask.mutable_view()->set_request(1);
-    tell(ask);
-    auto answer = next<wire::RoleToMaster>(control_);
-    return answer ? answer->message.view_text().text() : "";
+    settings.mutable_auth()->add_mechanisms("PLAIN");
+    master_.start(wire::LOGIN, settings);
+    master_.give(wire::MasterToRole::Resource::LISTENER, "imap", listener_.get());
+    master_.go();
   }
 
   io::Fd listener_;
   uint16_t port_ = 0;
-  io::Channel control_;
-  pid_t child_ = -1;
+  role::TestMaster master_;
 };
 
 TEST_F(LoginMain, a_login_goes_through_auth_to_the_den) {
   start(100, 100);
-  io::Channel auth = link(wire::AUTH);
-  io::Channel den = link(wire::DEN);
+  io::Channel auth = master_.link(wire::AUTH);
+  io::Channel den = master_.link(wire::DEN);
   wire::DenToLogin load;
   load.mutable_load()->set_capacity(10);
   load.mutable_load()->set_accepting(true);
@@ -151,7 +93,7 @@ TEST_F(LoginMain, a_login_goes_through_auth_to_the_den) {
   Client client(port_);
   EXPECT_EQ(client.line().substr(0, 16), "* OK [CAPABILITY");
   client.say("t LOGIN anna secret\r\nu NOOP\r\n");
-  auto asked = next<wire::LoginToAuth>(auth);
+  auto asked = role::next_received<wire::LoginToAuth>(auth);
   ASSERT_TRUE(asked);
   EXPECT_EQ(asked->message.start().initial_response(), std::string("\0anna\0secret", 12));
   EXPECT_EQ(asked->message.start().remote_address(), "127.0.0.1");
@@ -159,7 +101,7 @@ TEST_F(LoginMain, a_login_goes_through_auth_to_the_den) {
   granted.mutable_granted()->set_request(asked->message.start().request());
   granted.mutable_granted()->set_grant(std::string(16, 'g'));
   ASSERT_TRUE(wire::try_send(auth, granted));
-  auto handover = next<wire::LoginToDen>(den);
+  auto handover = role::next_received<wire::LoginToDen>(den);
   ASSERT_TRUE(handover);
   ASSERT_EQ(handover->fd_count, 1u);
   EXPECT_EQ(handover->message.handover().pending_plain(), "u NOOP\r\n");
@@ -206,7 +148,7 @@ TEST_F(LoginMain, the_oldest_makes_room_for_the_newest) {
   EXPECT_EQ(first.line(), "* BYE Too many connections\r\n");
   second.say("a NOOP\r\n");
   EXPECT_EQ(second.line(), "a OK Noop completed\r\n");
-  EXPECT_NE(view().find("evicted=1 "), std::string::npos);
+  EXPECT_NE(master_.view().find("evicted=1 "), std::string::npos);
 }
 
 TEST_F(LoginMain, a_drain_says_goodbye_to_all) {
@@ -214,28 +156,18 @@ TEST_F(LoginMain, a_drain_says_goodbye_to_all) {
   Client first(port_), second(port_);
   EXPECT_EQ(first.line().substr(0, 4), "* OK");
   EXPECT_EQ(second.line().substr(0, 4), "* OK");
-  wire::MasterToRole drain;
-  drain.mutable_drain()->set_text("See you");
-  tell(drain);
+  master_.drain("See you");
   EXPECT_EQ(first.line(), "* BYE See you\r\n");
   EXPECT_EQ(second.line(), "* BYE See you\r\n");
-  auto drained = next<wire::RoleToMaster>(control_);
-  ASSERT_TRUE(drained && drained->message.has_drained());
-  int status = -1;
-  ASSERT_EQ(::waitpid(child_, &status, 0), child_);
-  child_ = -1;
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  master_.expect_drained();
 }
 
 TEST_F(LoginMain, an_end_of_the_master_ends_it) {
   start(100, 100);
   Client client(port_);
   EXPECT_EQ(client.line().substr(0, 4), "* OK");
-  control_.close();
-  int status = -1;
-  ASSERT_EQ(::waitpid(child_, &status, 0), child_);
-  child_ = -1;
-  EXPECT_TRUE(WIFEXITED(status));
+  master_.control().close();
+  master_.expect_exit();
 }
 
 }  // namespace

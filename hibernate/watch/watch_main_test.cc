@@ -4,32 +4,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "hibernate/watch/fanotify_group.h"
-#include "wire/control.pb.h"
+#include "role/test_master.h"
 #include "wire/den_watch.pb.h"
-#include "wire/link.h"
 
 namespace dormouse::hibernate {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <class T>
-T next(io::Channel& from) {
-  pollfd wait{.fd = from.fd(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(poll(&wait, 1, 20'000), 1);
-  auto got = wire::try_receive<T>(from);
-  EXPECT_TRUE(got) << (got ? "" : got.error().message);
-  return got ? got->message : T();
-}
 
 class WatchProcess : public testing::TestWithParam<std::string> {};
 
@@ -42,45 +28,21 @@ TEST_P(WatchProcess, tells_a_delivery_inside_its_sandbox) {
   }
   std::string root = testing::TempDir() + "dormouse_watch_XXXXXX";
   ASSERT_NE(mkdtemp(root.data()), nullptr);
-  auto ends = io::Channel::pair();
-  ASSERT_TRUE(ends);
-  io::Channel control = std::move(ends->first);
-  pid_t child = fork();
-  if (child == 0) {
-    control.close();
-    group.reset();
-    if (ends->second.fd() != 3) dup2(ends->second.fd(), 3);
-    std::exit(watch_main());
-  }
-  ends->second.close();
-  wire::MasterToRole start;
-  start.mutable_start()->set_role(wire::WATCH);
-  auto* settings = start.mutable_start()->mutable_settings();
-  settings->set_log_level("error");
-  settings->mutable_watch()->set_backend(GetParam());
-  settings->mutable_watch()->set_polling_ms(200);
-  settings->mutable_watch()->set_mail_root(root);
-  ASSERT_TRUE(wire::try_send(control, start));
-  if (group) {
-    wire::MasterToRole resource;
-    resource.mutable_resource()->set_kind(wire::MasterToRole::Resource::FANOTIFY);
-    int fd = group.get();
-    ASSERT_TRUE(wire::try_send(control, resource, std::span(&fd, 1)));
-  }
-  wire::MasterToRole go;
-  go.mutable_go();
-  ASSERT_TRUE(wire::try_send(control, go));
-  ASSERT_TRUE(next<wire::RoleToMaster>(control).has_ready());
-  auto link = io::Channel::pair();
-  wire::MasterToRole give;
-  give.mutable_link()->set_peer(wire::DEN);
-  int fd = link->first.fd();
-  ASSERT_TRUE(wire::try_send(control, give, std::span(&fd, 1)));
-  io::Channel& den = link->second;
-  auto mode = next<wire::WatchToDen>(den);
+  role::TestMaster master;
+  master.fork_role(watch_main);
+  wire::Settings settings;
+  settings.set_log_level("error");
+  settings.mutable_watch()->set_backend(GetParam());
+  settings.mutable_watch()->set_polling_ms(200);
+  settings.mutable_watch()->set_mail_root(root);
+  master.start(wire::WATCH, settings);
+  if (group) master.give(wire::MasterToRole::Resource::FANOTIFY, "", group.get());
+  master.go();
+  io::Channel den = master.link(wire::DEN);
+  auto mode = role::next<wire::WatchToDen>(den);
   EXPECT_EQ(mode.mode().name(), GetParam());
   EXPECT_EQ(mode.mode().by_handle(), GetParam() == "fanotify");
-  EXPECT_TRUE(next<wire::WatchToDen>(den).lost().subscribe_again());
+  EXPECT_TRUE(role::next<wire::WatchToDen>(den).lost().subscribe_again());
   wire::DenToWatch subscribe;
   subscribe.mutable_subscribe()->set_watch(5);
   auto* directory = subscribe.mutable_subscribe()->add_directories();
@@ -88,10 +50,10 @@ TEST_P(WatchProcess, tells_a_delivery_inside_its_sandbox) {
   auto handle = directory_handle(root);
   if (handle) directory->set_handle(*handle);
   ASSERT_TRUE(wire::try_send(den, subscribe));
-  auto subscribed = next<wire::WatchToDen>(den);
+  auto subscribed = role::next<wire::WatchToDen>(den);
   EXPECT_TRUE(subscribed.subscribed().watched()) << subscribed.subscribed().reason();
   std::ofstream(fs::path(root) / "1") << "mail";
-  auto told = next<wire::WatchToDen>(den);
+  auto told = role::next<wire::WatchToDen>(den);
   // Or lost: a file system mark hears of everybody's files, and others may fill the queue.
   if (!told.has_lost()) {
     const auto& changed = told.changed();
@@ -100,13 +62,8 @@ TEST_P(WatchProcess, tells_a_delivery_inside_its_sandbox) {
                                                   : 0;
     EXPECT_EQ(watch, 5u);
   }
-  wire::MasterToRole drain;
-  drain.mutable_drain();
-  ASSERT_TRUE(wire::try_send(control, drain));
-  EXPECT_TRUE(next<wire::RoleToMaster>(control).has_drained());
-  int status = -1;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  master.drain();
+  master.expect_drained();
   fs::remove_all(root);
 }
 
