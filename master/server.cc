@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "io/probe.h"
+#include "master/pressure_keeper.h"
 #include "master/resources.h"
 #include "master/service_manager.h"
 #include "master/settings.h"
@@ -77,12 +78,17 @@ class Server final : public SupervisorEvents {
         open_files_(open_files),
         started_ms_(loop.now_ms()),
         supervisor_(loop, settings_, resources_, *this, {}),
+        pressure_(loop, settings_.wire.pressure(),
+                  [this](tuning::Pressure level, const std::string& text) {
+                    supervisor_.tell_pressure(level, text);
+                  }),
         stop_(loop) {}
 
   io::Task<int> live() {
     supervisor_.start();
     loop_.root().spawn(serve_signals());
     loop_.root().spawn(feed_watchdog());
+    loop_.root().spawn(pressure_.keep());
     [[maybe_unused]] auto asked = co_await stop_.wait();
     role::log_info("server-stopping");
     manager_.stopping();
@@ -97,6 +103,8 @@ class Server final : public SupervisorEvents {
                    {{"roles", supervisor_.seats().size()}, {"ms", loop_.now_ms() - started_ms_}});
     manager_.ready();
   }
+
+  void strain(const wire::RoleToMaster::Strain& strain) override { pressure_.strain(strain); }
 
   void cannot_start(const std::string& reason) override {
     role::log_error("server-cannot-start", {{"reason", reason}});
@@ -158,6 +166,7 @@ class Server final : public SupervisorEvents {
     settings_ = std::move(*fresh);
     resources_.certificates = std::move(*certificates);
     role::set_log_level(role::log_level_from(settings_.wire.log_level()));
+    pressure_.configure(settings_.wire.pressure());
     return supervisor_.reload();
   }
 
@@ -208,6 +217,7 @@ class Server final : public SupervisorEvents {
     for (const io::ProbeFinding& finding : probe_.findings) {
       text += fmt::format("machine: {}: {}\n", finding.what, finding.cost);
     }
+    text += pressure_.view();
     text += co_await supervisor_.view();
     text += "--- end of view\n";
     print_lines(text);
@@ -232,6 +242,7 @@ class Server final : public SupervisorEvents {
   uint64_t started_ms_;
   ServiceManager manager_;
   Supervisor supervisor_;
+  PressureKeeper pressure_;
   io::Event stop_;
   bool viewing_ = false;
   int status_ = EX_OK;

@@ -53,6 +53,7 @@ class Reader {
   Result<SettingValue> convert_list(const SettingKey& key, const toml::node& node);
   Result<SettingValue> convert_account(const SettingKey& key, const toml::node& node);
   void check_together();
+  void check_pressure();
   std::string place(const toml::node& node) const {
     return fmt::format("{}:{}", file_, node.source().begin.line);
   }
@@ -340,6 +341,32 @@ void Reader::read_sections(const toml::table& root) {
   }
 }
 
+// A second threshold below the first would make busy what is critical.
+void Reader::check_pressure() {
+  const auto& p = settings_.wire.pressure();
+  auto ordered = [this](uint32_t first, uint32_t second, std::string_view key,
+                        std::string_view other) {
+    if (first <= second) return;
+    complain_at(key, fmt::format("is below {}", other));
+  };
+  ordered(p.memory_busy_percent(), p.memory_critical_percent(), "pressure.memory_critical",
+          "pressure.memory_busy");
+  ordered(p.memory_stall_busy_percent(), p.memory_stall_critical_percent(),
+          "pressure.memory_stall_critical", "pressure.memory_stall_busy");
+  ordered(p.cpu_stall_busy_percent(), p.cpu_stall_pressed_percent(), "pressure.cpu_stall_pressed",
+          "pressure.cpu_stall_busy");
+  ordered(p.io_stall_busy_percent(), p.io_stall_pressed_percent(), "pressure.io_stall_pressed",
+          "pressure.io_stall_busy");
+  ordered(p.workers_busy_percent(), p.workers_pressed_percent(), "pressure.workers_pressed",
+          "pressure.workers_busy");
+  ordered(p.queue_busy_ms(), p.queue_critical_ms(), "pressure.queue_critical",
+          "pressure.queue_busy");
+  ordered(p.coalesce_busy_ms(), p.coalesce_pressed_ms(), "pressure.coalesce_pressed",
+          "pressure.coalesce_busy");
+  ordered(p.coalesce_pressed_ms(), p.coalesce_critical_ms(), "pressure.coalesce_critical",
+          "pressure.coalesce_pressed");
+}
+
 // What no single key shows.
 void Reader::check_together() {
   const CertificateFiles& main = settings_.certificates.front();
@@ -364,6 +391,7 @@ void Reader::check_together() {
                   fmt::format("{} port {} stands in listen.imap too", address.host, address.port));
     }
   }
+  check_pressure();
   const auto& tracker = settings_.wire.tracker();
   if (tracker.min_workers() > tracker.max_workers()) {
     complain_at("tracker.min_workers", fmt::format("{} is more than tracker.max_workers ({})",

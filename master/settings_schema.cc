@@ -33,6 +33,11 @@ constexpr std::array kSections = {
     SettingSection{"tracker", "Which worker serves whom, and limits per user and address."},
     SettingSection{"worker", "IMAP commands and the mail store."},
     SettingSection{"watch", "How changes of parked mailboxes are noticed."},
+    SettingSection{
+        "pressure",
+        "When the server bends under load, and how far (docs/pressure.md). Above the first "
+        "of two thresholds a reading says busy, above the second critical, or pressed "
+        "where that is the worst that it may say."},
 };
 
 // The uids of the roles: between 60706 and 61183 neither adduser nor systemd hands any out.
@@ -243,6 +248,124 @@ constexpr std::array kSchema = {
     SettingKey{"watch.polling", Type::kDuration, "\"5s\"", 100, kHour, "ms", "", "watch.polling_ms",
                "Between two looks, when polling.",
                [](Settings& s, const V& v) { s.wire.mutable_watch()->set_polling_ms(u32(v)); }},
+
+    SettingKey{
+        "pressure.enabled", Type::kFlag, "true", 0, 0, "", "", "pressure.enabled",
+        "Whether the server measures pressure and bends. false: it is always calm.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_enabled(v.number != 0); }},
+    SettingKey{"pressure.memory_busy", Type::kCount, "80", 1, 100, "", "",
+               "pressure.memory_busy_percent",
+               "Percent. Memory in use that cannot be had back, of the limit of the server's "
+               "cgroup, of one above it or of the machine, whichever is fuller.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_memory_busy_percent(u32(v));
+               }},
+    SettingKey{"pressure.memory_critical", Type::kCount, "95", 1, 100, "", "",
+               "pressure.memory_critical_percent",
+               "Percent. The second threshold of the same. Raises the level at once.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_memory_critical_percent(u32(v));
+               }},
+    SettingKey{"pressure.memory_stall_busy", Type::kCount, "10", 1, 100, "", "",
+               "pressure.memory_stall_busy_percent",
+               "Percent. Time in which something waited for memory (PSI memory, some).",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_memory_stall_busy_percent(u32(v));
+               }},
+    SettingKey{
+        "pressure.memory_stall_critical", Type::kCount, "60", 1, 100, "", "",
+        "pressure.memory_stall_critical_percent", "Percent. The second threshold of the same.",
+        [](Settings& s, const V& v) {
+          s.wire.mutable_pressure()->set_memory_stall_critical_percent(u32(v));
+        }},
+    SettingKey{"pressure.cpu_stall_busy", Type::kCount, "90", 1, 100, "", "",
+               "pressure.cpu_stall_busy_percent",
+               "Percent. Time in which something waited for a CPU (PSI cpu, some).",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_cpu_stall_busy_percent(u32(v));
+               }},
+    SettingKey{
+        "pressure.cpu_stall_pressed", Type::kCount, "100", 1, 100, "", "",
+        "pressure.cpu_stall_pressed_percent",
+        "Percent. The second threshold of the same; 100: never, since nothing can be above it.",
+        [](Settings& s, const V& v) {
+          s.wire.mutable_pressure()->set_cpu_stall_pressed_percent(u32(v));
+        }},
+    SettingKey{"pressure.io_stall_busy", Type::kCount, "60", 1, 100, "", "",
+               "pressure.io_stall_busy_percent",
+               "Percent. Time in which everything waited for disks (PSI io, full).",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_io_stall_busy_percent(u32(v));
+               }},
+    SettingKey{"pressure.io_stall_pressed", Type::kCount, "90", 1, 100, "", "",
+               "pressure.io_stall_pressed_percent", "Percent. The second threshold of the same.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_io_stall_pressed_percent(u32(v));
+               }},
+    SettingKey{"pressure.workers_busy", Type::kCount, "70", 1, 100, "", "",
+               "pressure.workers_busy_percent",
+               "Percent. Places at workers that are taken: sessions of max_workers x "
+               "sessions_per_worker (policy shared), else workers in use of max_workers.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_workers_busy_percent(u32(v));
+               }},
+    SettingKey{"pressure.workers_pressed", Type::kCount, "95", 1, 100, "", "",
+               "pressure.workers_pressed_percent", "Percent. The second threshold of the same.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_workers_pressed_percent(u32(v));
+               }},
+    SettingKey{
+        "pressure.queue_busy", Type::kDuration, "\"200ms\"", 10, kMinute, "ms", "",
+        "pressure.queue_busy_ms", "The longest that a client waits until a worker has its session.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_busy_ms(u32(v)); }},
+    SettingKey{
+        "pressure.queue_critical", Type::kDuration, "\"5s\"", 10, kMinute, "ms", "",
+        "pressure.queue_critical_ms", "The second threshold of the same.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_critical_ms(u32(v)); }},
+    SettingKey{
+        "pressure.rise_after", Type::kDuration, "\"2s\"", 0, kMinute, "ms", "",
+        "pressure.rise_after_ms",
+        "How long a reading must be above a threshold to raise the level; memory raises it at "
+        "once.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_rise_after_ms(u32(v)); }},
+    SettingKey{
+        "pressure.calm_after", Type::kDuration, "\"15s\"", kSecond, kHour, "ms", "",
+        "pressure.calm_after_ms",
+        "How long nothing may have asked for a level until it falls by one. Doubled, 8 fold at "
+        "most, where it soon rises again.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_calm_after_ms(u32(v)); }},
+    SettingKey{
+        "pressure.coalesce_busy", Type::kDuration, "\"1s\"", 0, kHour, "ms", "",
+        "pressure.coalesce_busy_ms", "Takes the place of den.coalesce, where it is longer.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_coalesce_busy_ms(u32(v)); }},
+    SettingKey{"pressure.coalesce_pressed", Type::kDuration, "\"10s\"", 0, kHour, "ms", "",
+               "pressure.coalesce_pressed_ms",
+               "The same when pressed; from here on the first change waits too.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_coalesce_pressed_ms(u32(v));
+               }},
+    SettingKey{"pressure.coalesce_critical", Type::kDuration, "\"2min\"", 0, kHour, "ms", "",
+               "pressure.coalesce_critical_ms", "The same when critical.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_coalesce_critical_ms(u32(v));
+               }},
+    SettingKey{
+        "pressure.done_delay", Type::kDuration, "\"2s\"", 0, 10 * kSecond, "ms", "",
+        "pressure.done_delay_ms",
+        "How long DONE waits for its answer when critical; half of it when pressed.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_done_delay_ms(u32(v)); }},
+    SettingKey{
+        "pressure.logins_per_second", Type::kCount, "50", 0, 1'000'000, "", "",
+        "pressure.logins_per_second",
+        "Logins of all login processes together when pressed; 0: no bound. Who waits for more than "
+        "5 s is told to try again.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_logins_per_second(u32(v)); }},
+    SettingKey{"pressure.refuse_logins", Type::kFlag, "true", 0, 0, "", "",
+               "pressure.refuse_logins",
+               "Whether new connections and logins are refused when critical.",
+               [](Settings& s, const V& v) {
+                 s.wire.mutable_pressure()->set_refuse_logins(v.number != 0);
+               }},
 };
 
 }  // namespace

@@ -210,6 +210,12 @@ Result<> Supervisor::handle(Seat& seat, const wire::RoleToMaster& message, size_
       }
       start_worker(seat, message.start_worker());
       return {};
+    case wire::RoleToMaster::kStrain:
+      if (seat.role != wire::TRACKER) {
+        return fail(ErrorKind::kDenied, "only the tracker knows the queue");
+      }
+      events_.strain(message.strain());
+      return {};
     case wire::RoleToMaster::kDrained:
       seat.drained = true;
       return {};
@@ -224,6 +230,7 @@ void Supervisor::became_ready(Seat& seat) {
   role::log_info("role-ready", {{"role", seat_name(seat)},
                                 {"pid", seat.child.pid},
                                 {"ms", loop_.now_ms() - seat.started_ms}});
+  if (pressure_.pressure().level() != 0) push(seat, pressure_);
   link_all(seat);
   if (was_ready_) return;
   was_ready_ = std::ranges::all_of(
@@ -246,6 +253,14 @@ void Supervisor::after_end(Seat& seat, const std::string& how) {
   } else if (!was_ready && !was_ready_ && !stopping_) {
     stopping_ = true;  // trying again would only say the same again
     events_.cannot_start(fmt::format("{}: {}", seat_name(seat), how));
+  }
+}
+
+void Supervisor::tell_pressure(tuning::Pressure level, const std::string& text) {
+  pressure_.mutable_pressure()->set_level(uint32_t(level));
+  pressure_.mutable_pressure()->set_text(text);
+  for (auto& seat : seats_) {
+    if (seat->ready) push(*seat, pressure_);
   }
 }
 

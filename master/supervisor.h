@@ -19,6 +19,7 @@
 #include "master/child.h"
 #include "master/resources.h"
 #include "master/settings.h"
+#include "tuning/pressure_level.h"
 #include "wire/control.pb.h"
 #include "wire/outbox.h"
 
@@ -71,6 +72,8 @@ class SupervisorEvents {
   virtual void all_ready() = 0;
   // A role cannot even start: nothing was ever ready.
   virtual void cannot_start(const std::string& reason) = 0;
+  // What the tracker says of those who need a worker.
+  virtual void strain(const wire::RoleToMaster::Strain& /*strain*/) {}
 
  protected:
   virtual ~SupervisorEvents() = default;
@@ -90,6 +93,8 @@ class Supervisor {
   void start();
   // New settings and certificates stand in what the constructor was given: tells the roles.
   Result<> reload();
+  // How hard the server is pressed: tells every role, and those that are ready later.
+  void tell_pressure(tuning::Pressure level, const std::string& text);
   // The views of all roles, one after the other.
   io::Task<std::string> view();
   // Ends every role: goodbye to clients first (logins and dens, whose clients are the ones to be
@@ -139,6 +144,7 @@ class Supervisor {
   SupervisorEvents& events_;
   Options options_;
   std::vector<std::unique_ptr<Seat>> seats_;
+  wire::MasterToRole pressure_;  // as it was told last
   bool was_ready_ = false;
   bool stopping_ = false;
   uint64_t lives_ = 0;

@@ -34,7 +34,7 @@ void purge() {
 
 }  // namespace
 
-io::Task<void> give_idle_memory_back(io::Loop& loop) {
+io::Task<void> give_idle_memory_back(io::Loop& loop, const tuning::Pressure* level) {
   uint64_t before = moved_bytes();
   uint64_t since_purge = before;
   bool due = true;
@@ -45,7 +45,8 @@ io::Task<void> give_idle_memory_back(io::Loop& loop) {
     before = now;
     // A busy second makes a purge due; so does a long time of little.
     due = due || !quiet || now - since_purge >= 16 * kQuietBytes;
-    if (!quiet || !due) continue;
+    bool pressed = *level >= tuning::Pressure::kPressed && now != since_purge;
+    if ((!quiet || !due) && !pressed) continue;
     purge();
     due = false;
     since_purge = now;

@@ -24,6 +24,8 @@ constexpr size_t kViewPieceBytes = 32 * 1024;
 // the master's grace, which ends in SIGKILL.
 constexpr unsigned kExitSecondsMax = 10;
 
+constexpr uint32_t kHighestPressure = uint32_t(tuning::Pressure::kCritical);
+
 [[noreturn]] void give_up(std::string_view what, const Error& error) {
   log_error("role-cannot-start", {{"step", what}, {"reason", error.message}});
   std::exit(EXIT_FAILURE);
@@ -106,6 +108,7 @@ struct Process::Impl {
   Role* role = nullptr;
   io::Fd signals;  // SIGUSR2
   bool master_gone = false;
+  tuning::Pressure pressure = tuning::Pressure::kCalm;
 
   void read_to_go();
   io::Loop& ensure_loop();
@@ -199,6 +202,10 @@ void Process::Impl::handle(wire::Received<wire::MasterToRole> received) {
       take_arrived();
       role->reload();
       break;
+    case wire::MasterToRole::kPressure:
+      pressure = tuning::Pressure(std::min(message.pressure().level(), kHighestPressure));
+      role->pressure(pressure, message.pressure().text());
+      break;
     case wire::MasterToRole::kDrain:
       role->drain(message.drain().grace_ms(), message.drain().text());
       break;
@@ -269,7 +276,7 @@ io::Task<int> Process::Impl::live() {
   co_await send(std::move(ready));
   loop->root().spawn(serve_control());
   loop->root().spawn(serve_signals());
-  loop->root().spawn(give_idle_memory_back(*loop));
+  loop->root().spawn(give_idle_memory_back(*loop, &pressure));
   [[maybe_unused]] auto ended = co_await done->wait();
   if (!master_gone) {
     wire::RoleToMaster drained;
@@ -337,6 +344,12 @@ int Process::run(Role& role) {
 void Process::start_worker(const wire::RoleToMaster::StartWorker& request) {
   wire::RoleToMaster message;
   *message.mutable_start_worker() = request;
+  scope().spawn(impl_->send(std::move(message)));
+}
+
+void Process::tell_strain(const wire::RoleToMaster::Strain& strain) {
+  wire::RoleToMaster message;
+  *message.mutable_strain() = strain;
   scope().spawn(impl_->send(std::move(message)));
 }
 

@@ -26,6 +26,7 @@
 #include "io/loop.h"
 #include "io/result.h"
 #include "role/sandbox.h"
+#include "tuning/pressure_level.h"
 #include "wire/control.pb.h"
 #include "wire/settings.pb.h"
 
@@ -66,6 +67,9 @@ class Role {
   virtual void worker_failed(uint64_t /*request*/, const std::string& /*reason*/) {}
   // Settings (process.settings()) and certificates are new. Touches no connection.
   virtual void reload() {}
+  // How hard the server is pressed has changed (docs/pressure.md). `text`: for a client that is
+  // refused because of it.
+  virtual void pressure(tuning::Pressure /*level*/, const std::string& /*text*/) {}
   // Finish with a BYE of this text; answer process.drained() when done, at the latest after
   // grace_ms.
   virtual void drain(uint32_t grace_ms, const std::string& text) = 0;
@@ -103,6 +107,8 @@ class Process {
 
   // Asks the master; the answer is a Link with this request, or Role::worker_failed.
   void start_worker(const wire::RoleToMaster::StartWorker& request);
+  // Tells the master how those fare who need a worker (the tracker).
+  void tell_strain(const wire::RoleToMaster::Strain& strain);
   // The role has nothing left to do (after a drain, or a worker that retires): run() returns. What
   // still runs in scope() is cancelled and joined.
   void drained();

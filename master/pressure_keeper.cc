@@ -1,0 +1,121 @@
+#include "master/pressure_keeper.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "role/log.h"
+
+namespace dormouse::master {
+
+using tuning::Pressure;
+using tuning::Reading;
+
+tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& from) {
+  auto percent = [](uint32_t first, uint32_t second) {
+    return tuning::Thresholds{first * 10, second * 10};
+  };
+  tuning::PressureSettings to;
+  auto& at = to.thresholds;
+  at[size_t(Reading::kMemory)] =
+      percent(from.memory_busy_percent(), from.memory_critical_percent());
+  at[size_t(Reading::kMemoryStall)] =
+      percent(from.memory_stall_busy_percent(), from.memory_stall_critical_percent());
+  at[size_t(Reading::kCpuStall)] =
+      percent(from.cpu_stall_busy_percent(), from.cpu_stall_pressed_percent());
+  at[size_t(Reading::kIoStall)] =
+      percent(from.io_stall_busy_percent(), from.io_stall_pressed_percent());
+  at[size_t(Reading::kWorkers)] =
+      percent(from.workers_busy_percent(), from.workers_pressed_percent());
+  at[size_t(Reading::kQueue)] = {from.queue_busy_ms(), from.queue_critical_ms()};
+  to.rise_after_ms = from.rise_after_ms();
+  to.calm_after_ms = from.calm_after_ms();
+  return to;
+}
+
+PressureKeeper::PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
+                               tuning::PressureReader reader)
+    : loop_(loop),
+      enabled_(settings.enabled()),
+      tell_(std::move(tell)),
+      reader_(std::move(reader)),
+      engine_(pressure_settings(settings)) {}
+
+void PressureKeeper::configure(const wire::Settings::Pressure& settings) {
+  engine_.configure(pressure_settings(settings));
+  if (std::exchange(enabled_, settings.enabled()) == settings.enabled()) return;
+  if (enabled_ || engine_.level() == Pressure::kCalm) return;
+  engine_ = tuning::PressureEngine(engine_.settings());
+  tell_(Pressure::kCalm, "");
+}
+
+io::Task<void> PressureKeeper::keep() {
+  if (enabled_) role::log_info("pressure-measured", {{"memory", reader_.describe()}});
+  while (co_await loop_.sleep(kLookMs)) look();
+}
+
+void PressureKeeper::strain(const wire::RoleToMaster::Strain& strain) {
+  strained_ms_ = loop_.now_ms();
+  // Several since the last look: the longest wait. None: what was said last still holds.
+  uint32_t queue_ms = strain.queue_ms();
+  if (!std::exchange(looked_, false)) queue_ms = std::max(queue_ms, strain_.queue_ms());
+  strain_ = strain;
+  strain_.set_queue_ms(queue_ms);
+}
+
+void PressureKeeper::look() {
+  if (!enabled_) return;
+  uint64_t now_ms = loop_.now_ms();
+  tuning::Readings readings;
+  reader_.read(now_ms, readings);
+  for (const std::string& complaint : reader_.take_complaints()) {
+    role::log_warning("pressure-not-measured", {{"what", complaint}});
+  }
+  if (strained_ms_ != 0 && now_ms - strained_ms_ <= kStrainMs) {
+    readings[size_t(Reading::kWorkers)] = strain_.places_permille();
+    readings[size_t(Reading::kQueue)] = strain_.queue_ms();
+  }
+  looked_ = true;
+  if (auto change = engine_.sample(now_ms, readings)) note(*change);
+}
+
+void PressureKeeper::note(const tuning::PressureChange& change) {
+  auto cause = engine_.cause();
+  std::string text = cause ? std::string(tuning::kind_of(*cause).text) : "";
+  if (change.cause) {
+    role::log_warning("pressure", {{"level", tuning::name_of(change.to)},
+                                   {"was", tuning::name_of(change.from)},
+                                   {"reading", tuning::kind_of(*change.cause).name},
+                                   {"value", change.value},
+                                   {"threshold", change.threshold},
+                                   {"unit", tuning::kind_of(*change.cause).unit}});
+  } else {
+    role::log_info("pressure", {{"level", tuning::name_of(change.to)},
+                                {"was", tuning::name_of(change.from)},
+                                {"calm_ms", engine_.calm_ms()}});
+  }
+  tell_(change.to, text);
+}
+
+std::string PressureKeeper::view() const {
+  if (!enabled_) return "pressure off\n";
+  std::string text = fmt::format(
+      "pressure level={} cause={} calm_ms={}", tuning::name_of(engine_.level()),
+      engine_.cause() ? tuning::kind_of(*engine_.cause()).name : "-", engine_.calm_ms());
+  for (size_t i = 0; i < tuning::kReadings; ++i) {
+    const auto& value = engine_.readings()[i];
+    const auto& kind = tuning::kind_of(Reading(i));
+    fmt::format_to(std::back_inserter(text), " {}_{}={}", kind.name, kind.unit,
+                   value ? fmt::format("{}", *value) : "-");
+  }
+  text += "\npressure";
+  for (Pressure level : tuning::kPressures) {
+    fmt::format_to(std::back_inserter(text), " entered_{0}={1} spent_{0}_ms={2}",
+                   tuning::name_of(level), engine_.entered(level), engine_.spent_ms(level));
+  }
+  return text + "\n";
+}
+
+}  // namespace dormouse::master

@@ -1,0 +1,55 @@
+#pragma once
+// PressureKeeper: twice a second measures how hard the server is pressed, and when the level
+// changes says so in the log and to every role (docs/pressure.md). In the master, since it is in no
+// sandbox, sees what the cgroup of all roles has, and has a channel to each of them. What only the
+// tracker knows (the queue, the places at workers) comes as Strain.
+
+#include <array>
+#include <functional>
+#include <string>
+
+#include "io/loop.h"
+#include "tuning/pressure_engine.h"
+#include "tuning/pressure_reader.h"
+#include "wire/control.pb.h"
+#include "wire/settings.pb.h"
+
+namespace dormouse::master {
+
+tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& settings);
+
+class PressureKeeper {
+ public:
+  // Often enough that a limit is not reached between two looks: at 500 ms a server that takes 20
+  // MiB a second has taken 10.
+  static constexpr uint64_t kLookMs = 500;
+  // A tracker that says nothing more (it is being restarted) is not believed for longer.
+  static constexpr uint64_t kStrainMs = 2'000;
+
+  using Tell = std::function<void(tuning::Pressure level, const std::string& text)>;
+  PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
+                 tuning::PressureReader reader = tuning::PressureReader());
+
+  // Runs until its scope is cancelled.
+  io::Task<void> keep();
+  // One look. keep() calls it.
+  void look();
+  void strain(const wire::RoleToMaster::Strain& strain);
+  void configure(const wire::Settings::Pressure& settings);
+  std::string view() const;
+  tuning::Pressure level() const { return engine_.level(); }
+
+ private:
+  void note(const tuning::PressureChange& change);
+
+  io::Loop& loop_;
+  bool enabled_;
+  Tell tell_;
+  tuning::PressureReader reader_;
+  tuning::PressureEngine engine_;
+  wire::RoleToMaster::Strain strain_;
+  bool looked_ = true;        // at strain_
+  uint64_t strained_ms_ = 0;  // when the tracker said something last; 0: never
+};
+
+}  // namespace dormouse::master

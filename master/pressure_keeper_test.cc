@@ -1,0 +1,101 @@
+#include "master/pressure_keeper.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "master/settings.h"
+
+namespace dormouse::master {
+namespace {
+
+namespace fs = std::filesystem;
+using tuning::Pressure;
+
+// A machine made of one file, and the defaults of the settings.
+class PressureKeeperTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("pressure_keeper_" + std::to_string(::getpid()));
+    fs::create_directories(root_ + "/proc");
+    available(900);
+    auto loop = io::Loop::create();
+    ASSERT_TRUE(loop);
+    loop_ = std::move(*loop);
+    auto settings = parse_settings("[listen]\nimaps = []\n", "test", "/");
+    ASSERT_TRUE(settings);
+    settings_ = settings->wire.pressure();
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  void available(int kib) {
+    std::ofstream(root_ + "/proc/meminfo") << "MemTotal: 1000 kB\nMemAvailable: " << kib << " kB\n";
+  }
+  std::unique_ptr<PressureKeeper> keeper() {
+    return std::make_unique<PressureKeeper>(
+        *loop_, settings_,
+        [this](Pressure level, const std::string& text) { told_.emplace_back(level, text); },
+        tuning::PressureReader(root_));
+  }
+
+  std::string root_;
+  std::unique_ptr<io::Loop> loop_;
+  wire::Settings::Pressure settings_;
+  std::vector<std::pair<Pressure, std::string>> told_;
+};
+
+TEST_F(PressureKeeperTest, ALevelIsToldOnceWithWhatAClientMayHear) {
+  auto keeper = this->keeper();
+  keeper->look();
+  EXPECT_TRUE(told_.empty());
+  available(10);
+  keeper->look();
+  keeper->look();
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].first, Pressure::kCritical);
+  EXPECT_EQ(told_[0].second, "The server is short of memory");
+  EXPECT_NE(keeper->view().find("level=critical cause=memory"), std::string::npos);
+  EXPECT_NE(keeper->view().find("entered_critical=1"), std::string::npos);
+}
+
+TEST_F(PressureKeeperTest, TheTrackersWorstWordSinceTheLastLookCounts) {
+  settings_.set_rise_after_ms(0);
+  auto keeper = this->keeper();
+  wire::RoleToMaster::Strain strain;
+  strain.set_queue_ms(30'000);
+  keeper->strain(strain);
+  strain.set_queue_ms(0);
+  keeper->strain(strain);
+  keeper->look();
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].first, Pressure::kCritical);
+  keeper->look();
+  EXPECT_NE(keeper->view().find("queue_ms=30000"), std::string::npos) << "it said nothing since";
+  keeper->strain(strain);
+  keeper->look();
+  EXPECT_NE(keeper->view().find("queue_ms=0"), std::string::npos);
+}
+
+TEST_F(PressureKeeperTest, SwitchedOffItIsCalmAndSaysSo) {
+  auto keeper = this->keeper();
+  available(10);
+  keeper->look();
+  settings_.set_enabled(false);
+  keeper->configure(settings_);
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_EQ(told_[1].first, Pressure::kCalm);
+  keeper->look();
+  EXPECT_EQ(told_.size(), 2u);
+  EXPECT_EQ(keeper->view(), "pressure off\n");
+}
+
+TEST_F(PressureKeeperTest, TheDefaultsAreTheOnesInTheDocumentation) {
+  auto settings = pressure_settings(settings_);
+  EXPECT_EQ(settings.thresholds[size_t(tuning::Reading::kMemory)].first, 800u);
+  EXPECT_EQ(settings.thresholds[size_t(tuning::Reading::kQueue)].second, 5'000u);
+  EXPECT_EQ(settings.calm_after_ms, 15'000u);
+}
+
+}  // namespace
+}  // namespace dormouse::master
