@@ -198,6 +198,7 @@ void Tracker::refuse(DenPeer* den, uint64_t request, uint64_t session, Refusal w
   message->set_request(request);
   message->set_permanent(text.permanent);
   if (!text.permanent) message->set_retry_ms(kRetryMs + uint32_t(session % kRetryMs));
+  message->set_queue_full(why == Refusal::kQueueFull || why == Refusal::kWaitedTooLong);
   message->set_response_code(text.response_code);
   message->set_text(text.text);
   den->send(answer);

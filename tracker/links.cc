@@ -181,6 +181,7 @@ void Tracker::worker_message(WorkerPeer& worker, const wire::WorkerToTracker& me
   }
   const auto& load = message.load();
   worker.memory_bytes = load.memory_bytes();
+  worker.late_ms = load.late_ms();
   // The first load of a worker that served before our time tells how many sessions we do not know.
   uint32_t known = uint32_t(worker.sessions.size());
   uint32_t unknown = load.sessions() > known ? load.sessions() - known : 0;
@@ -203,8 +204,11 @@ void Tracker::worker_ended(WorkerPeer& worker, uint64_t session) {
     return;
   }
   UserId id = found->second.user;
+  // Where a refresh and the wake that followed it overlap, the refresh came first.
+  bool refresh = found->second.refreshes > 0;
+  if (refresh) --found->second.refreshes;
   if (--found->second.times == 0) worker.sessions.erase(found);
-  placement_.session_ended(worker.id(), loop_.now_ms());
+  placement_.session_ended(worker.id(), loop_.now_ms(), refresh);
   UserTable::User& user = users_.at(id);
   if (--user.awake == 0) --users_awake_;
   users_.remove_if_unused(id);

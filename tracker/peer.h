@@ -80,12 +80,14 @@ class WorkerPeer final : public Peer {
     UserId user = kNoUser;
     // A refresh that has just ended and the wake that follows it overlap for a moment.
     uint32_t times = 0;
+    uint32_t refreshes = 0;  // of them
   };
   std::unordered_map<uint64_t, Awake> sessions;
   bool started_by_us = false;
   bool load_seen = false;
   uint32_t foreign = 0;  // sessions that a former tracker placed here
   uint64_t memory_bytes = 0;
+  uint32_t late_ms = 0;
 };
 
 }  // namespace dormouse::tracker

@@ -52,12 +52,22 @@ Placement::Fit Placement::fit(const Worker& worker, const Wish& wish) const {
   return Fit::kNone;
 }
 
+// Refreshes of a user who is here already share that user's sync with those under way, so they
+// take a place of four times as many.
+bool Placement::has_room(const Worker& worker, const Wish& wish) const {
+  if (worker.retiring || worker.busy || worker.load() >= settings_.sessions_per_worker)
+    return false;
+  if (!wish.refresh) return true;
+  bool shares = wish.awake && worker.id == wish.affinity;
+  return worker.refreshes < settings_.refreshes_per_worker * (shares ? 4 : 1);
+}
+
 // The best fitting worker with room, the emptiest among equals.
 Placement::Worker* Placement::choose(const Wish& wish, bool avoided_too, Fit worst) {
   Worker* best = nullptr;
   Fit best_fit = Fit::kNone;
   for (Worker& worker : workers_) {
-    if (worker.retiring || worker.busy || worker.load() >= settings_.sessions_per_worker) continue;
+    if (!has_room(worker, wish)) continue;
     if (worker.id == wish.avoid && !avoided_too) continue;
     Fit fits = fit(worker, wish);
     if (fits == Fit::kNone || fits > worst) continue;
@@ -74,6 +84,7 @@ Placement::Worker* Placement::choose(const Wish& wish, bool avoided_too, Fit wor
 
 Placed Placement::take(Worker& worker, const Wish& wish) {
   ++worker.sessions;
+  if (wish.refresh) ++worker.refreshes;
   if (settings_.policy == Policy::kPreferUser && worker.load() == 1) worker.user = wish.user;
   Placed placed;
   placed.kind = Placed::Kind::kPlaced;
@@ -102,9 +113,17 @@ bool Placement::promise(const Wish& wish) {
   return false;
 }
 
-bool Placement::may_start(uint64_t now_ms) const {
+bool Placement::may_start(const Wish& wish, uint64_t now_ms) const {
+  size_t workers = workers_.size() + starting_.size();
+  if (wish.refresh && workers >= std::max(settings_.refresh_workers_max, 1u) &&
+      std::ranges::any_of(workers_, [&](const Worker& worker) {
+        return !worker.retiring && worker.load() < settings_.sessions_per_worker &&
+               fit(worker, wish) <= Fit::kEmpty;
+      })) {
+    return false;
+  }
   return now_ms >= starts_from_ms_ && starting_.size() < kStartsInFlight &&
-         workers_.size() + starting_.size() < std::max(settings_.workers_max, 1u);
+         workers < std::max(settings_.workers_max, 1u);
 }
 
 WorkerStart Placement::begin_start(const Wish& wish, uint64_t now_ms) {
@@ -131,7 +150,7 @@ Placed Placement::place(const Wish& wish, uint64_t now_ms) {
     answer.kind = Placed::Kind::kStarting;
     return answer;
   }
-  if (may_start(now_ms)) {
+  if (may_start(wish, now_ms)) {
     answer.kind = Placed::Kind::kStarting;
     answer.start = begin_start(wish, now_ms);
     starting_.back().promised = 1;
@@ -187,11 +206,24 @@ void Placement::note_idle(Worker& worker, uint64_t now_ms) {
   if (worker.load() == 0) worker.idle_since_ms = now_ms;
 }
 
-void Placement::session_ended(WorkerId id, uint64_t now_ms) {
+void Placement::session_ended(WorkerId id, uint64_t now_ms, bool refresh) {
   Worker* worker = find(id);
   if (worker == nullptr || worker->sessions == 0) return;
   --worker->sessions;
+  if (refresh && worker->refreshes > 0) --worker->refreshes;
   note_idle(*worker, now_ms);
+}
+
+uint32_t Placement::places_permille() const {
+  uint64_t taken = 0;
+  uint64_t places = std::max(settings_.workers_max, 1u);
+  if (settings_.policy == Policy::kShared) {
+    places *= std::max(settings_.sessions_per_worker, 1u);
+    for (const Worker& worker : workers_) taken += worker.load();
+  } else {
+    taken = uint64_t(std::ranges::count_if(workers_, [](auto& w) { return w.load() > 0; }));
+  }
+  return uint32_t(std::min<uint64_t>(taken * 1000 / places, 1000));
 }
 
 void Placement::set_foreign(WorkerId id, uint32_t sessions, uint64_t now_ms) {
@@ -231,7 +263,7 @@ Placement::Due Placement::tick(uint64_t now_ms) {
     --staying;
   }
   if (settings_.policy != Policy::kShared) return due;
-  while (staying + starting_.size() < settings_.workers_min && may_start(now_ms)) {
+  while (staying + starting_.size() < settings_.workers_min && may_start(Wish{}, now_ms)) {
     due.start.push_back(begin_start(Wish{}, now_ms));
   }
   return due;

@@ -33,6 +33,13 @@ struct PlacementSettings {
   uint32_t workers_min = 0;
   uint32_t sessions_per_worker = 1;
   uint64_t worker_idle_ms = 60'000;
+  // Refreshes under way at one worker; the others wait, so that a client's input finds no more than
+  // these before it. A refresh takes 0.3 ms where a mailbox changed (docs/pressure.md has the
+  // measurement), so 8 are 2.4 ms, and enough to keep a worker busy while the next one is on its
+  // way.
+  uint32_t refreshes_per_worker = 8;
+  // Workers that are started because refreshes wait: more than there are CPUs refresh no faster.
+  uint32_t refresh_workers_max = 1;
 };
 
 // Who needs a worker.
@@ -43,6 +50,7 @@ struct Wish {
   WorkerId affinity = kNoWorker;  // had the user last
   bool awake = false;             // and most likely has it now
   WorkerId avoid = kNoWorker;     // lost this session once already
+  bool refresh = false;           // nobody waits for the answer
 };
 
 struct WorkerStart {
@@ -93,7 +101,7 @@ class Placement {
   // True: it answers a start of ours. False: a worker of before the tracker's start.
   bool worker_up(WorkerId id, uint32_t uid, std::string user, uint64_t request, uint64_t now_ms);
   void worker_down(WorkerId id);
-  void session_ended(WorkerId id, uint64_t now_ms);
+  void session_ended(WorkerId id, uint64_t now_ms, bool refresh = false);
   // Sessions that a former tracker placed there.
   void set_foreign(WorkerId id, uint32_t sessions, uint64_t now_ms);
   // A worker that does not take what it is sent is left alone for a while.
@@ -119,10 +127,14 @@ class Placement {
     std::string user;
     uint32_t sessions = 0;  // that we placed
     uint32_t foreign = 0;
+    uint32_t refreshes = 0;  // of `sessions`
     uint64_t idle_since_ms = 0;
     uint32_t load() const { return sessions + foreign; }
   };
   const std::vector<Worker>& workers() const { return workers_; }
+  // Of all places at workers, in permille: those that are taken; where a worker serves one user or
+  // uid only, the workers that are in use.
+  uint32_t places_permille() const;
   size_t starting() const { return starting_.size(); }
   uint64_t starts_failed() const { return starts_failed_; }
 
@@ -139,7 +151,8 @@ class Placement {
   Fit fit(const Worker& worker, const Wish& wish) const;
   Worker* choose(const Wish& wish, bool avoided_too, Fit worst);
   bool promise(const Wish& wish);
-  bool may_start(uint64_t now_ms) const;
+  bool has_room(const Worker& worker, const Wish& wish) const;
+  bool may_start(const Wish& wish, uint64_t now_ms) const;
   WorkerStart begin_start(const Wish& wish, uint64_t now_ms);
   Placed take(Worker& worker, const Wish& wish);
   void note_idle(Worker& worker, uint64_t now_ms);

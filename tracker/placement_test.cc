@@ -52,6 +52,56 @@ TEST(Placement, shared_asks_for_a_worker_of_any_identity_and_fills_it) {
   EXPECT_EQ(placement.place(wish_of("bob", 2), 0).worker, 7u);
 }
 
+TEST(Placement, a_worker_has_so_many_refreshes_and_input_goes_there_all_the_same) {
+  Placement placement(settings(Policy::kShared, 1, 100));
+  placement.worker_up(1, 0, "", 0, 0);
+  Wish refresh = wish_of("alice", 1);
+  refresh.refresh = true;
+  const uint32_t window = placement.settings().refreshes_per_worker;
+  for (uint32_t i = 0; i < window; ++i) EXPECT_EQ(placement.place(refresh, 0).worker, 1u);
+  EXPECT_EQ(placement.place(refresh, 0).kind, Kind::kFull);
+  EXPECT_EQ(placement.place(wish_of("bob", 2), 0).worker, 1u);
+  placement.session_ended(1, 0);
+  EXPECT_EQ(placement.place(refresh, 0).kind, Kind::kFull) << "that was bob's";
+  placement.session_ended(1, 0, true);
+  EXPECT_EQ(placement.place(refresh, 0).worker, 1u);
+}
+
+TEST(Placement, who_is_awake_there_has_a_wider_window_since_the_sync_is_shared) {
+  Placement placement(settings(Policy::kShared, 1, 100));
+  placement.worker_up(1, 0, "", 0, 0);
+  Wish refresh = wish_of("alice", 1);
+  refresh.refresh = true;
+  refresh.affinity = 1;
+  refresh.awake = true;
+  const uint32_t window = placement.settings().refreshes_per_worker;
+  for (uint32_t i = 0; i < 4 * window; ++i) EXPECT_EQ(placement.place(refresh, 0).worker, 1u);
+  EXPECT_EQ(placement.place(refresh, 0).kind, Kind::kFull);
+}
+
+TEST(Placement, refreshes_start_a_worker_where_none_fits_or_none_has_a_place) {
+  PlacementSettings many = settings(Policy::kShared, 10, 1);
+  many.refresh_workers_max = 1;
+  Placement placement(many);
+  Wish refresh = wish_of("alice", 1);
+  refresh.refresh = true;
+  EXPECT_TRUE(placement.place(refresh, 0).start);
+  placement.worker_up(1, 0, "", 1, 0);
+  EXPECT_EQ(placement.place(wish_of("bob", 2), 0).worker, 1u);
+  EXPECT_TRUE(placement.place(refresh, 0).start) << "bob has the only place";
+}
+
+TEST(Placement, places_are_sessions_where_workers_are_shared_and_workers_where_not) {
+  Placement shared(settings(Policy::kShared, 2, 10));
+  EXPECT_EQ(shared.places_permille(), 0u);
+  shared.worker_up(1, 0, "", 0, 0);
+  shared.place(wish_of("alice", 1), 0);
+  EXPECT_EQ(shared.places_permille(), 50u);
+  Placement own(settings(Policy::kPerUser, 4, 10));
+  place(own, wish_of("alice", 1));
+  EXPECT_EQ(own.places_permille(), 250u);
+}
+
 TEST(Placement, shared_spreads_users_and_keeps_a_users_sessions_together) {
   Placement placement(settings(Policy::kShared, 2, 10));
   placement.worker_up(1, 0, "", 0, 0);

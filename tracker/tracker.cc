@@ -10,13 +10,14 @@
 namespace dormouse::tracker {
 namespace {
 
-PlacementSettings placement_settings(const wire::Settings::Tracker& settings) {
+PlacementSettings placement_settings(const wire::Settings::Tracker& settings, uint32_t cpus) {
   PlacementSettings placement;
   placement.policy = parse_policy(settings.policy()).value_or(Policy::kShared);
   placement.workers_max = std::max(settings.max_workers(), 1u);
   placement.workers_min = std::min(settings.min_workers(), placement.workers_max);
   placement.sessions_per_worker = std::max(settings.sessions_per_worker(), 1u);
   placement.worker_idle_ms = settings.worker_idle_ms();
+  placement.refresh_workers_max = cpus;
   return placement;
 }
 
@@ -56,10 +57,11 @@ Tracker::Tracker(io::Loop& loop, io::Scope& scope, TrackerOptions options, Cooki
       scope_(scope),
       settings_(std::move(options.settings)),
       start_worker_(std::move(options.start_worker)),
+      tell_strain_(std::move(options.tell_strain)),
       key_(std::move(key)),
       epochs_(std::move(epochs)),
       // Requests of one life of the tracker are above those of all former ones.
-      placement_(placement_settings(settings_), (loop.now_ms() + 1) << 20),
+      placement_(placement_settings(settings_, cpus_), (loop.now_ms() + 1) << 20),
       waiting_(waiting_max),
       started_ms_(loop.now_ms()) {
   if (options.restarted) placement_.hold_starts(started_ms_ + kAdoptMs);
@@ -73,7 +75,7 @@ void Tracker::reload(const wire::Settings::Tracker& settings) {
     return;
   }
   settings_ = settings;
-  placement_.configure(placement_settings(settings_));
+  placement_.configure(placement_settings(settings_, cpus_));
   pump_wanted_ = true;
   pump();
 }
@@ -133,6 +135,7 @@ void Tracker::tick_once() {
   }
   pump_wanted_ = true;
   pump();
+  tell_strain();
 }
 
 // Takes the counts of dead slots out of both tables, a step at a time.

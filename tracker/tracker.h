@@ -3,9 +3,11 @@
 // the sleepers and nothing else (docs/tracker.md). One loop; nothing in it waits for a peer but the
 // coroutine that reads from that peer.
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -33,6 +35,8 @@ struct TrackerOptions {
   bool restarted = false;
   // Asks the master; it answers with link() or worker_failed().
   std::function<void(const wire::RoleToMaster::StartWorker&)> start_worker;
+  // Tells the master how those fare who need a worker.
+  std::function<void(const wire::RoleToMaster::Strain&)> tell_strain = nullptr;
   // Sessions that may wait for a worker, each holding a descriptor; 0: chosen by the process's
   // limit.
   size_t waiting_max = 0;
@@ -133,6 +137,8 @@ class Tracker {
   WakeQueue::Verdict offer(Waiting& entry);
   void serve_session(Waiting& entry, WorkerPeer& worker);
   void refuse(Waiting entry, Refusal why);
+  void note_wait(const Waiting& entry);
+  void tell_strain();
   void drop(Waiting entry);
   void look_up(UserId user);
   void ask(uint64_t request, Lookup& lookup);
@@ -151,7 +157,10 @@ class Tracker {
   io::Loop& loop_;
   io::Scope& scope_;
   wire::Settings::Tracker settings_;
+  // Asked before the sandbox, which does not allow it.
+  uint32_t cpus_ = std::max(std::thread::hardware_concurrency(), 1u);
   std::function<void(const wire::RoleToMaster::StartWorker&)> start_worker_;
+  std::function<void(const wire::RoleToMaster::Strain&)> tell_strain_;
   CookieKey key_;
   EpochLog epochs_;
   GrantTable grants_;
@@ -175,13 +184,16 @@ class Tracker {
   bool pump_wanted_ = false;  // somebody who waits may have a place now
   bool in_round_ = false;
   bool sweeping_ = false;
+  bool told_quiet_ = true;             // the master knows that nobody waits
+  uint64_t waited_ms_ = 0;             // the longest, of those placed since the last tick
+  uint64_t longest_wait_ms_ = 0;       // of all
   uint32_t cookie_logs_ = 0;           // lines about bad cookies since the last tick
   std::unordered_set<uint64_t> full_;  // in this round: no room for this uid (or user)
   size_t users_awake_ = 0;
   Refusals refusals_;
   struct Counters {
     uint64_t opened = 0, attached = 0, kicks = 0, grants = 0, lookups = 0, links_ended = 0;
-    uint64_t closed_unknown = 0, ended_unknown = 0;
+    uint64_t closed_unknown = 0, ended_unknown = 0, refreshes_placed = 0;
   } counters_;
 };
 

@@ -44,6 +44,9 @@ TrackerOptions options_from(role::Process& process) {
   options.start_worker = [&process](const wire::RoleToMaster::StartWorker& request) {
     process.start_worker(request);
   };
+  options.tell_strain = [&process](const wire::RoleToMaster::Strain& strain) {
+    process.tell_strain(strain);
+  };
   return options;
 }
 

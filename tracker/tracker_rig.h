@@ -47,6 +47,9 @@ class Rig {
     options.start_worker = [this](const wire::RoleToMaster::StartWorker& start) {
       starts.push_back(start);
     };
+    options.tell_strain = [this](const wire::RoleToMaster::Strain& strain) {
+      strains.push_back(strain);
+    };
     options.waiting_max = waiting_max_;
     auto made = Tracker::create(*loop_, *scope_, std::move(options));
     ASSERT_TRUE(made) << (made ? "" : made.error().message);
@@ -103,6 +106,13 @@ class Rig {
   io::Task<void> settle() {
     for (int i = 0; i < 20; ++i) [[maybe_unused]]
       auto turn = co_await loop_->sleep(1);
+  }
+
+  io::Task<bool> settle_turns(int turns) {
+    for (int i = 0; i < turns; ++i) {
+      if (auto turn = co_await loop_->sleep(1); !turn) co_return false;
+    }
+    co_return true;
   }
 
   wire::AuthToTracker grant(char name, const std::string& user, uint32_t uid = 1000) {
@@ -183,6 +193,7 @@ class Rig {
   }
 
   std::vector<wire::RoleToMaster::StartWorker> starts;
+  std::vector<wire::RoleToMaster::Strain> strains;
   io::Fd last_fd;  // that came with the last message
 
  private:

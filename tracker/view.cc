@@ -48,9 +48,14 @@ std::string Tracker::view() const {
   line("users={} users_awake={} sessions={} addresses={} kicked_users={} table_bytes={}",
        users_.size(), users_awake_, sessions, addresses_.size(), epochs_.users(),
        users_.bytes() + addresses_.bytes());
-  line("queue waiting={} of={} input={} open={} refresh={} sweep={}", waiting_.size(),
-       waiting_.entries_max(), waiting_.size(Rank::kInput), waiting_.size(Rank::kOpen),
-       waiting_.size(Rank::kRefresh), waiting_.size(Rank::kSweep));
+  uint32_t refreshing = 0;
+  for (const auto& worker : placement_.workers()) refreshing += worker.refreshes;
+  line(
+      "queue waiting={} of={} input={} open={} refresh={} sweep={} refreshing={} "
+      "refreshes_placed={} longest_wait_ms={} places_permille={}",
+      waiting_.size(), waiting_.entries_max(), waiting_.size(Rank::kInput),
+      waiting_.size(Rank::kOpen), waiting_.size(Rank::kRefresh), waiting_.size(Rank::kSweep),
+      refreshing, counters_.refreshes_placed, longest_wait_ms_, placement_.places_permille());
   line("grants={} grants_displaced={} lookups_pending={}", grants_.size(), grants_.displaced(),
        lookups_.size());
   line("since_start opened={} attached={} grants={} lookups={} kicks={} links_ended={}",

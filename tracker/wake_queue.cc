@@ -1,11 +1,21 @@
 #include "tracker/wake_queue.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "io/result.h"
 
 namespace dormouse::tracker {
+
+std::optional<uint64_t> WakeQueue::oldest_ms(Rank rank) const {
+  std::optional<uint64_t> oldest;
+  // A user's entries stand in the order in which they came.
+  for (const Turn& turn : ranks_[size_t(rank)].users) {
+    oldest = std::min(oldest.value_or(UINT64_MAX), turn.entries.front().since_ms);
+  }
+  return oldest;
+}
 
 bool WakeQueue::accepts(Rank rank) const {
   if (size_ < entries_max_) return true;

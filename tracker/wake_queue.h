@@ -30,6 +30,7 @@ struct Waiting {
   uint64_t den = 0;  // the link it came on
   uint64_t request = 0;
   uint64_t session = 0;
+  uint64_t since_ms = 0;
   uint64_t deadline_ms = 0;
   std::string remote_address;
   io::Fd relay;
@@ -43,6 +44,8 @@ class WakeQueue {
   size_t size(Rank rank) const { return ranks_[size_t(rank)].entries; }
   size_t entries_max() const { return entries_max_; }
 
+  // Since when the longest waiting entry of a rank waits; nothing where none does.
+  std::optional<uint64_t> oldest_ms(Rank rank) const;
   // Whether push() may be called: there is room, or a less urgent entry gives way.
   bool accepts(Rank rank) const;
   // The entry that gave way, if one had to: the newest of the least urgent, never a new session's.

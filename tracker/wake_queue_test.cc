@@ -57,6 +57,20 @@ TEST(WakeQueue, an_entry_that_must_wait_does_not_hold_up_the_others) {
   EXPECT_EQ(drain(queue), (std::vector<uint64_t>{1}));
 }
 
+TEST(WakeQueue, knows_since_when_the_longest_waiting_of_a_rank_waits) {
+  WakeQueue queue(10);
+  EXPECT_FALSE(queue.oldest_ms(Rank::kInput));
+  for (auto [user, since_ms] : {std::pair(1u, 50u), {2u, 20u}, {1u, 70u}}) {
+    Waiting waiting = entry(Rank::kInput, user, since_ms);
+    waiting.since_ms = since_ms;
+    queue.push(std::move(waiting));
+  }
+  EXPECT_EQ(queue.oldest_ms(Rank::kInput), 20u);
+  EXPECT_FALSE(queue.oldest_ms(Rank::kRefresh));
+  drain(queue);
+  EXPECT_FALSE(queue.oldest_ms(Rank::kInput));
+}
+
 TEST(WakeQueue, stop_leaves_the_rest) {
   WakeQueue queue(10);
   for (UserId user : {1, 2, 3}) queue.push(entry(Rank::kInput, user, user));

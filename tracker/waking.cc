@@ -3,6 +3,9 @@
 
 #include <poll.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "role/log.h"
 #include "tracker/tracker.h"
 
@@ -14,6 +17,8 @@ bool hung_up(const io::Fd& relay) {
   pollfd state{.fd = relay.get(), .events = POLLRDHUP, .revents = 0};
   return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
 }
+
+bool is_refresh(const Waiting& entry) { return entry.rank >= Rank::kRefresh; }
 
 }  // namespace
 
@@ -27,7 +32,8 @@ WorkerPeer* Tracker::worker(WorkerId id) {
 // Those who wait already had no place when they were asked last. So a new one may have one at once,
 // unless places have come free since (pump() then asks in order).
 void Tracker::enqueue(Waiting entry) {
-  entry.deadline_ms = loop_.now_ms() + kWaitMs;
+  entry.since_ms = loop_.now_ms();
+  entry.deadline_ms = entry.since_ms + kWaitMs;
   ++users_.at(entry.user).waiting;
   if (!pump_wanted_ && offer(entry) == WakeQueue::Verdict::kTaken) return;
   auto gave_way = waiting_.push(std::move(entry));
@@ -58,24 +64,31 @@ WakeQueue::Verdict Tracker::offer(Waiting& entry) {
             .gid = user.gid(),
             .affinity = user.worker,
             .awake = user.awake > 0,
-            .avoid = entry.avoid};
+            .avoid = entry.avoid,
+            .refresh = is_refresh(entry)};
   Placed placed = placement_.place(wish, loop_.now_ms());
   if (placed.start) ask_for_worker(*placed.start);
   if (placed.retire != kNoWorker) retire(placed.retire);
   if (placed.kind != Placed::Kind::kPlaced) {
-    if (placed.kind == Placed::Kind::kFull && entry.avoid == kNoWorker) full_.insert(key);
+    bool full = placed.kind == Placed::Kind::kFull && entry.avoid == kNoWorker;
+    // Where any worker serves anybody, and none takes another refresh, none is left to be asked
+    // for: with thousands that wait, going through them for each that ends would be all we do.
+    if (full && wish.refresh && placement_.settings().policy == Policy::kShared) {
+      return WakeQueue::Verdict::kStop;
+    }
+    if (full) full_.insert(key);
     return WakeQueue::Verdict::kLater;
   }
   WorkerPeer* where = worker(placed.worker);
   if (where == nullptr) {
     // It is ending; it stays out of the way until its link is noted as lost.
     placement_.set_busy(placed.worker, true);
-    placement_.session_ended(placed.worker, loop_.now_ms());
+    placement_.session_ended(placed.worker, loop_.now_ms(), wish.refresh);
     pump_wanted_ = true;
     return WakeQueue::Verdict::kLater;
   }
   if (hung_up(entry.relay)) {
-    placement_.session_ended(placed.worker, loop_.now_ms());
+    placement_.session_ended(placed.worker, loop_.now_ms(), wish.refresh);
     pump_wanted_ = true;
     drop(std::move(entry));
   } else {
@@ -102,11 +115,13 @@ void Tracker::serve_session(Waiting& entry, WorkerPeer& worker) {
   if (awake.times == 0) awake.user = entry.user;
   if (awake.user == entry.user) {
     ++awake.times;
+    if (is_refresh(entry)) ++awake.refreshes;
     if (++user.awake == 1) ++users_awake_;
   } else {
     // Two users with one session number: a den's mistake, which must not confuse the counts.
-    placement_.session_ended(worker.id(), loop_.now_ms());
+    placement_.session_ended(worker.id(), loop_.now_ms(), is_refresh(entry));
   }
+  note_wait(entry);
   user.worker = worker.id();
   recent(entry.session) = Recent{entry.session, worker.id()};
   auto den = dens_.find(entry.den);
@@ -114,6 +129,36 @@ void Tracker::serve_session(Waiting& entry, WorkerPeer& worker) {
     opened(*den->second, entry.request, entry.user, entry.session);
   }
   --user.waiting;
+}
+
+void Tracker::note_wait(const Waiting& entry) {
+  if (is_refresh(entry)) {
+    ++counters_.refreshes_placed;
+    return;
+  }
+  uint64_t waited_ms = loop_.now_ms() - entry.since_ms;
+  waited_ms_ = std::max(waited_ms_, waited_ms);
+}
+
+// How those fare who wait for a worker: for the server's level of pressure.
+void Tracker::tell_strain() {
+  uint64_t now_ms = loop_.now_ms();
+  uint64_t wait_ms = std::exchange(waited_ms_, 0);
+  for (Rank rank : {Rank::kInput, Rank::kOpen}) {
+    wait_ms = std::max(wait_ms, now_ms - waiting_.oldest_ms(rank).value_or(now_ms));
+  }
+  // A session that a worker has waits on there while its loop is behind.
+  for (const auto& [serial, worker] : workers_) {
+    wait_ms = std::max<uint64_t>(wait_ms, worker->late_ms);
+  }
+  wire::RoleToMaster::Strain strain;
+  strain.set_queue_ms(uint32_t(std::min<uint64_t>(wait_ms, UINT32_MAX)));
+  strain.set_places_permille(placement_.places_permille());
+  bool quiet = strain.queue_ms() == 0 && strain.places_permille() == 0;
+  if (quiet && std::exchange(told_quiet_, true)) return;
+  told_quiet_ = quiet;
+  longest_wait_ms_ = std::max(longest_wait_ms_, wait_ms);
+  if (tell_strain_) tell_strain_(strain);
 }
 
 void Tracker::drop(Waiting entry) {
