@@ -189,6 +189,7 @@ class Den final : public role::Role, public io::SocketEvents {
   uint64_t last_request_ = 0;
   uint32_t parked_ = 0;
   uint32_t told_load_ = 0;
+  uint32_t handed_over_ = 0;  // since then
   bool draining_ = false;
 
   wire::Outbox* tracker_ = nullptr;

@@ -36,6 +36,45 @@ TEST_F(DenTest, a_den_whose_tracker_died_answers_small_talk_and_asks_the_next_on
   EXPECT_TRUE(resumed && opened);
 }
 
+TEST_F(DenTest, what_a_worker_said_as_the_tracker_died_is_said_once) {
+  uint64_t request = 0;
+  Client client = hand_over(request);
+  grant(request);
+  // Both lie there when the den looks, the end of the tracker first.
+  ASSERT_EQ(::kill(den_, SIGSTOP), 0);
+  tracker_.close();
+  worker_says("a1 OK Logged in\r\n");
+  ASSERT_EQ(::kill(den_, SIGCONT), 0);
+  client.hears("a1 OK Logged in\r\n");
+  tracker_ = link(wire::TRACKER);
+  EXPECT_TRUE(must_receive<wire::DenToTracker>(tracker_).message.has_census());
+  pollfd asked{.fd = tracker_.fd(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&asked, 1, 300), 0) << "no second worker is asked for";
+  worker_says("* still here\r\n");
+  client.hears("* still here\r\n");
+}
+
+TEST_F(DenTest, logins_that_come_and_go_are_told_to_who_counts_handovers) {
+  static_assert(kSlots / 100 > 1, "else every session is told");
+  constexpr int kRounds = 10;
+  for (int i = 0; i < kRounds; ++i) {
+    {
+      Client client = open_session();
+    }
+    EXPECT_TRUE(must_close(worker_));
+    EXPECT_TRUE(must_receive<wire::DenToTracker>(tracker_).message.has_closed());
+  }
+  int told = 0;
+  pollfd more{.fd = login_.fd(), .events = POLLIN, .revents = 0};
+  while (::poll(&more, 1, told == 0 ? kWaitMs : 100) == 1) {
+    auto message = wire::try_receive<wire::DenToLogin>(login_);
+    ASSERT_TRUE(message);
+    EXPECT_LE(message->message.load().sessions(), 2u);
+    ++told;
+  }
+  EXPECT_GE(told, kRounds / int(kSlots / 100));
+}
+
 TEST_F(DenTest, a_worker_that_dies_before_its_first_word_is_replaced_and_hears_it_all) {
   Client client = open_session();
   park(client, "state-1");

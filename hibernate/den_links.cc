@@ -108,16 +108,20 @@ void Den::handover(wire::LoginToDen::Handover handover, io::Fd socket) {
   Session& session = *sessions_[slot];
   session.set_grant(handover.grant(), handover.tag());
   if (state != ClientStream::Input::kOpen) session.received(0, {});
+  ++handed_over_;
   tell_load();
 }
 
-// To every login, when the number has changed by more than 1 % of the shard.
+// To every login, when the number has changed by more than 1 % of the shard; and after as many
+// handovers, since each login adds its own to what it was told last, and cannot know of those that
+// ended.
 void Den::tell_load() {
   uint32_t sessions = slab_.slots() - uint32_t(free_slots_.size());
   uint32_t step = std::max(slab_.slots() / 100, 1u);
   uint32_t difference = sessions > told_load_ ? sessions - told_load_ : told_load_ - sessions;
-  if (difference < step && !draining_ && !free_slots_.empty()) return;
+  if (difference < step && handed_over_ < step && !draining_ && !free_slots_.empty()) return;
   told_load_ = sessions;
+  handed_over_ = 0;
   wire::DenToLogin message;
   message.mutable_load()->set_sessions(sessions);
   message.mutable_load()->set_capacity(slab_.slots());

@@ -200,8 +200,9 @@ void Session::refused(const wire::TrackerToDen::Refused& refused) {
 }
 
 void Session::tracker_lost() {
-  // A worker that has it does not mind; one that may never come is not waited for.
-  if (heard_) return;
+  // A worker that has it does not mind (what it said may still lie in the channel); one that may
+  // never come is not waited for.
+  if (heard_ || streaming_ || relay_readable()) return;
   tracker_lost_ = true;
   break_relay();
 }

@@ -130,6 +130,7 @@ class Session {
   void looked(const wire::WorkerToDen::Parked& parked);
   void pump();
   void break_relay();
+  bool relay_readable() const;
   bool open_relay(io::Channel& worker_end);
 
   Den& den_;

@@ -2,6 +2,7 @@
 
 #include "hibernate/session.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "hibernate/den.h"
@@ -72,6 +73,8 @@ io::Task<Session::RelayEnd> Session::downlink() {
       if (tracker_lost_) co_return RelayEnd::kTrackerLost;
       co_return RelayEnd::kWorkerGone;
     }
+    // Said as the relay was given up: another worker will be asked, and only one may answer.
+    if (tracker_lost_) co_return RelayEnd::kTrackerLost;
     const Worker& said = message->message;
     if (said.has_refreshed()) {
       if (purpose_ != wire::DenToWorker::REFRESH) co_return RelayEnd::kWorkerGone;
@@ -226,6 +229,11 @@ void Session::keep_input() {
   // No room: the old record stays, held.
   [[maybe_unused]] bool kept = den_.publish(slot_, parts_);
   parts_.input.clear();
+}
+
+bool Session::relay_readable() const {
+  pollfd look{.fd = relay_.fd(), .events = POLLIN, .revents = 0};
+  return relay_ && ::poll(&look, 1, 0) == 1 && (look.revents & POLLIN) != 0;
 }
 
 void Session::break_relay() {

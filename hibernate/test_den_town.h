@@ -29,7 +29,7 @@
 
 namespace dormouse::hibernate {
 
-inline constexpr uint32_t kSlots = 128;
+inline constexpr uint32_t kSlots = 256;
 inline constexpr int kWaitMs = 5000;
 // Of an arrival: later than any look of a worker's, by far.
 inline constexpr uint64_t kLongAfterMs = uint64_t(1) << 40;
@@ -213,8 +213,8 @@ class DenTest : public testing::Test {
     return std::move(ends->first);
   }
 
-  // Login hands a connection over; the tracker is asked and grants it; the worker gets Begin.
-  Client open_session() {
+  // Login hands a connection over, the tracker is asked: its request.
+  Client hand_over(uint64_t& request) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     io::Fd far(ends[1]);
@@ -227,17 +227,26 @@ class DenTest : public testing::Test {
     auto asked = must_receive<wire::DenToTracker>(tracker_);
     EXPECT_TRUE(asked.message.has_open());
     session_ = asked.message.open().session();
+    request = asked.message.open().request();
     worker_ = io::Channel(std::move(asked.fds[0]));
+    return Client{io::Fd(ends[0])};
+  }
+  // The tracker grants what was asked, and the worker gets Begin.
+  void grant(uint64_t request) {
     wire::TrackerToDen opened;
-    opened.mutable_opened()->set_request(asked.message.open().request());
+    opened.mutable_opened()->set_request(request);
     opened.mutable_opened()->set_user("alice");
     opened.mutable_opened()->set_cookie(std::string(16, 'c'));
     must_send(tracker_, opened);
     auto begin = must_receive<wire::DenToWorker>(worker_);
     EXPECT_EQ(begin.message.begin().purpose(), wire::DenToWorker::NEW);
     EXPECT_EQ(begin.message.begin().tag(), "a1");
+  }
+  Client open_session() {
+    uint64_t request = 0;
+    Client client = hand_over(request);
+    grant(request);
     worker_says("a1 OK Logged in\r\n");
-    Client client{io::Fd(ends[0])};
     client.hears("a1 OK Logged in\r\n");
     return client;
   }
