@@ -29,7 +29,7 @@ from measure import ControlGroup, KernelMemory, Processes, bare_socket_bytes, us
 from peers import DOMAIN, PASSWORD, Dormouse
 
 SESSIONS_PER_USER = 10
-SETTLE_SECONDS = 40  # bench.SETTLE_SECONDS_MIN and the time of a worker's last visits
+SETTLE_SECONDS = 80  # as bench.SETTLE_SECONDS_MIN: until the workers that logins needed have ended
 
 
 def say(text):
