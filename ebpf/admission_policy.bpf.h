@@ -119,11 +119,16 @@ static __always_inline enum packet_kind look_at(const struct __sk_buff* skb,
 
 // Takes a token: 1, there was none: 0, contended: -1.
 static __always_inline int take_from(uint64_t* bucket, uint64_t now_ns, uint64_t interval_ns,
-                                     uint64_t depth_ns) {
+                                     uint64_t depth_ns, uint64_t kept_ns) {
   for (int i = 0; i < BUCKET_ATTEMPTS; ++i) {
     uint64_t taken_ns;
     uint64_t seen_ns = *(volatile uint64_t*)bucket;
-    if (!bucket_take(seen_ns, now_ns, interval_ns, depth_ns, &taken_ns)) return 0;
+    uint64_t settled_ns = bucket_settle(seen_ns, now_ns, depth_ns);
+    if (settled_ns != seen_ns) {
+      __sync_val_compare_and_swap(bucket, seen_ns, settled_ns);
+      continue;
+    }
+    if (!bucket_take(seen_ns, now_ns, interval_ns, depth_ns, kept_ns, &taken_ns)) return 0;
     if (__sync_val_compare_and_swap(bucket, seen_ns, taken_ns) == seen_ns) return 1;
   }
   return -1;
@@ -140,7 +145,7 @@ static __always_inline int within_share(const struct admission_prefix* from,
     bpf_map_update_elem(&prefix_buckets, from, &full_at_ns, BPF_NOEXIST);
     return 1;
   }
-  return take_from(bucket, now_ns, limits->prefix_interval_ns, limits->prefix_depth_ns) != 0;
+  return take_from(bucket, now_ns, limits->prefix_interval_ns, limits->prefix_depth_ns, 0) != 0;
 }
 
 static __always_inline enum admission_verdict judge_syn(const struct admission_prefix* from) {
@@ -150,13 +155,13 @@ static __always_inline enum admission_verdict judge_syn(const struct admission_p
   if (!limits || !bucket || limits->interval_ns == 0) return ADMISSION_UNPACED;
   uint64_t now_ns = policy_clock_ns();
   int within = within_share(from, limits, now_ns);
-  uint64_t depth_ns = within ? limits->depth_ns : limits->depth_ns / 2;
-  int taken = take_from(bucket, now_ns, limits->interval_ns, depth_ns);
+  uint64_t kept_ns = within ? 0 : limits->depth_ns / 2;
+  int taken = take_from(bucket, now_ns, limits->interval_ns, limits->depth_ns, kept_ns);
   if (taken < 0) return ADMISSION_CONTENDED;
   if (taken) return within ? ADMISSION_WITHIN : ADMISSION_OVER;
   uint64_t unused;
   int reserve_left =
-      !within && bucket_take(*bucket, now_ns, limits->interval_ns, limits->depth_ns, &unused);
+      !within && bucket_take(*bucket, now_ns, limits->interval_ns, limits->depth_ns, 0, &unused);
   return reserve_left ? ADMISSION_DROPPED_SHARE : ADMISSION_DROPPED_RATE;
 }
 

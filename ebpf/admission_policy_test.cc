@@ -102,6 +102,15 @@ TEST_F(AdmissionPolicy, new_rates_hold_from_the_next_packet_on) {
   EXPECT_EQ(let_in(50, "192.0.2.1"), 10u);
 }
 
+TEST_F(AdmissionPolicy, after_slow_rates_nobody_waits_longer_than_for_the_new_ones) {
+  control_.set_rates({.per_second = 1, .burst = 1000, .prefix_percent = 100});
+  EXPECT_EQ(let_in(1100, "192.0.2.1"), 1000u) << "full again in 1,000 s";
+  control_.set_rates({.per_second = 1000, .burst = 10, .prefix_percent = 100});
+  EXPECT_EQ(let_in(5, "192.0.2.1"), 0u) << "it is empty";
+  pass_time(5 * kMillisecondNs);
+  EXPECT_EQ(let_in(50, "192.0.2.1"), 5u);
+}
+
 TEST_F(AdmissionPolicy, only_the_opening_syn_is_ever_dropped) {
   control_.set_rates({.per_second = 1, .burst = 2, .prefix_percent = 100});
   for (const char* from : {"192.0.2.1", "2001:db8::1"}) {

@@ -11,10 +11,29 @@ TEST(Bucket, holds_as_many_as_its_depth_and_no_more) {
   uint64_t bucket = 0;
   unsigned taken = 0;
   uint64_t next = 0;
-  for (; bucket_take(bucket, 1000, 10, 50, &next); ++taken) bucket = uint64_t(next);
+  for (; bucket_take(bucket, 1000, 10, 50, 0, &next); ++taken) bucket = uint64_t(next);
   EXPECT_EQ(taken, 5u);
-  EXPECT_FALSE(bucket_take(bucket, 1009, 10, 50, &next));
-  EXPECT_TRUE(bucket_take(bucket, 1010, 10, 50, &next));
+  EXPECT_FALSE(bucket_take(bucket, 1009, 10, 50, 0, &next));
+  EXPECT_TRUE(bucket_take(bucket, 1010, 10, 50, 0, &next));
+}
+
+TEST(Bucket, what_is_kept_for_others_is_not_given) {
+  uint64_t bucket = 0;
+  unsigned taken = 0;
+  uint64_t next = 0;
+  for (; bucket_take(bucket, 1000, 10, 50, 20, &next); ++taken) bucket = next;
+  EXPECT_EQ(taken, 3u);
+  EXPECT_TRUE(bucket_take(bucket, 1000, 10, 50, 0, &next));
+}
+
+// A bucket emptied at one a second, 1,000 deep, is "full again" in 1,000 s.
+TEST(Bucket, after_slow_rates_nobody_waits_longer_than_for_the_new_ones) {
+  constexpr uint64_t kLongDebt = 1000 + 1'000'000;
+  const uint64_t bucket = bucket_settle(kLongDebt, 1000, 50);
+  uint64_t next = 0;
+  EXPECT_FALSE(bucket_take(bucket, 1000, 10, 50, 0, &next)) << "it is empty";
+  EXPECT_TRUE(bucket_take(bucket, 1010, 10, 50, 0, &next));
+  EXPECT_EQ(bucket_settle(1020, 1000, 50), 1020u) << "what is not emptier stays";
 }
 
 TEST(AdmissionRates, become_intervals_and_depths) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <liburing.h>
+#include <linux/bpf.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -137,6 +138,30 @@ void probe_limits(ProbeReport& report) {
   }
 }
 
+// Empty, or why no BPF program can be loaded.
+std::string why_no_bpf() {
+  // A map of one number: the least there is.
+  bpf_attr map{};
+  map.map_type = BPF_MAP_TYPE_ARRAY;
+  map.key_size = map.value_size = sizeof(uint32_t);
+  map.max_entries = 1;
+  Fd made(int(syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map)));
+  if (!made && errno == ENOSYS) return "this kernel has no bpf() (CONFIG_BPF_SYSCALL)";
+  if (!made && errno == EPERM) return "bpf() is not permitted (CAP_BPF and CAP_NET_ADMIN)";
+  if (!made) return fail_errno(errno, "bpf()").error().message;
+  if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
+    return "no /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF)";
+  }
+  return {};
+}
+
+void probe_bpf(ProbeReport& report) {
+  report.no_bpf = why_no_bpf();
+  if (report.no_bpf.empty()) return;
+  add_minor(report, "BPF: " + report.no_bpf,
+            "connections are paced by login and spread by a hash; no census of sockets");
+}
+
 }  // namespace
 
 bool ProbeReport::fatal() const {
@@ -171,6 +196,7 @@ ProbeReport probe_machine() {
   Fd self(int(syscall(SYS_pidfd_open, getpid(), 0)));
   if (!self) add_fatal(report, "pidfd_open does not work", "Linux 5.3 or newer is needed");
   probe_limits(report);
+  probe_bpf(report);
   return report;
 }
 

@@ -21,6 +21,7 @@ struct ProbeReport {
   std::string kernel;            // "6.1.0-..."
   uint64_t open_files_soft = 0;  // RLIMIT_NOFILE
   uint64_t open_files_hard = 0;
+  std::string no_bpf;  // why no BPF program can be loaded; empty: they can
   std::vector<ProbeFinding> findings;
   bool fatal() const;
 };

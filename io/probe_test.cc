@@ -24,6 +24,15 @@ TEST(Probe, a_machine_that_runs_these_tests_can_run_the_server) {
   EXPECT_GT(report.open_files_hard, 0u);
 }
 
+TEST(Probe, a_machine_without_bpf_says_why_and_what_that_costs) {
+  ProbeReport report = probe_machine();
+  bool told = false;
+  for (const ProbeFinding& finding : report.findings) {
+    if (finding.what.starts_with("BPF: ")) told = true;
+  }
+  EXPECT_EQ(told, !report.no_bpf.empty());
+}
+
 TEST(Probe, open_files_are_raised_to_the_hard_limit_at_least) {
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);

@@ -4,6 +4,7 @@
 #include "login/login_main.h"
 
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,8 +12,13 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "ebpf/admission.h"
+#include "ebpf/steering_shared.h"
 #include "role/test_master.h"
 #include "wire/login_auth.pb.h"
 #include "wire/login_den.pb.h"
@@ -63,7 +69,10 @@ class LoginMain : public testing::Test {
     port_ = ntohs(address.sin_port);
     master_.fork_role(login_main);
   }
-  void start(uint32_t max_connections, uint32_t per_address) {
+  // `extra`: a page that login gets beside the listener; stays the caller's.
+  using Kind = wire::MasterToRole::Resource;
+  void start(uint32_t max_connections, uint32_t per_address,
+             std::optional<std::pair<Kind::Kind, int>> extra = {}) {
     wire::Settings settings;
     settings.set_log_level("error");
     auto* login = settings.mutable_login();
@@ -73,7 +82,8 @@ class LoginMain : public testing::Test {
     login->set_max_attempts(3);
     settings.mutable_auth()->add_mechanisms("PLAIN");
     master_.start(wire::LOGIN, settings);
-    master_.give(wire::MasterToRole::Resource::LISTENER, "imap", listener_.get());
+    master_.give(Kind::LISTENER, "imap", listener_.get());
+    if (extra) master_.give(extra->first, "", extra->second);
     master_.go();
   }
 
@@ -135,6 +145,67 @@ TEST_F(LoginMain, connections_of_an_address_are_bounded) {
   }
   Client fourth(port_);
   EXPECT_EQ(fourth.line().substr(0, 4), "* OK");
+}
+
+TEST_F(LoginMain, where_it_paces_who_is_over_the_rate_is_greeted_when_the_rate_allows) {
+  auto page = ebpf::make_page("test-rates", sizeof(admission_rates));
+  ASSERT_TRUE(page);
+  auto end = ebpf::reading_end(*page);
+  ASSERT_TRUE(end);
+  auto control = ebpf::AdmissionControl::over(page->get());
+  ASSERT_TRUE(control);
+  control->set_rates({.per_second = 1, .burst = 2, .prefix_percent = 100});
+  start(100, 100, std::pair(Kind::ADMISSION, end->get()));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(std::make_unique<Client>(port_));
+  EXPECT_EQ(clients[0]->line().substr(0, 4), "* OK");
+  EXPECT_THAT(master_.view(), testing::HasSubstr("pacing held="));
+  control->set_rates({.per_second = 100'000, .burst = 100, .prefix_percent = 100});
+  for (int i = 1; i < 10; ++i) EXPECT_EQ(clients[size_t(i)]->line().substr(0, 4), "* OK");
+  EXPECT_THAT(master_.view(), testing::HasSubstr("pacing held=0"));
+}
+
+TEST_F(LoginMain, who_is_held_when_it_ends_hears_a_goodbye) {
+  auto page = ebpf::make_page("test-rates", sizeof(admission_rates));
+  ASSERT_TRUE(page);
+  auto end = ebpf::reading_end(*page);
+  ASSERT_TRUE(end);
+  auto control = ebpf::AdmissionControl::over(page->get());
+  ASSERT_TRUE(control);
+  control->set_rates({.per_second = 1, .burst = 2, .prefix_percent = 1});
+  start(100, 100, std::pair(Kind::ADMISSION, end->get()));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(std::make_unique<Client>(port_));
+  EXPECT_EQ(clients[0]->line().substr(0, 4), "* OK");
+  master_.drain("Going down.");
+  EXPECT_EQ(clients[4]->line().substr(0, 4), "* OK") << "the greeting, and at once";
+  EXPECT_EQ(clients[4]->line(), "* BYE Server shutting down\r\n");
+}
+
+TEST_F(LoginMain, tells_how_long_its_queue_is) {
+  auto page = ebpf::make_page("test-queue", sizeof(steering_queue));
+  ASSERT_TRUE(page);
+  auto queue = ebpf::Page<steering_queue>::map(page->get(), ebpf::PageUse::kWrite);
+  ASSERT_TRUE(queue);
+  ebpf::store_field((*queue)->given, uint32_t{77});
+  start(100, 100, std::pair(Kind::QUEUE, page->get()));
+  auto waiting = [&] { return ebpf::load_field((*queue)->waiting); };
+  auto await = [&](uint32_t expected) {
+    for (int i = 0; i < role::kPatienceMs && waiting() != expected; ++i) ::usleep(1000);
+    return waiting();
+  };
+  {
+    Client first(port_);
+    EXPECT_EQ(first.line().substr(0, 4), "* OK");
+    EXPECT_EQ(await(1), 1u);
+    EXPECT_EQ(ebpf::load_field((*queue)->given), 0u) << "all that was sent is here";
+    Client second(port_);
+    EXPECT_EQ(second.line().substr(0, 4), "* OK");
+    EXPECT_EQ(await(2), 2u);
+    first.say("a LOGOUT\r\n");
+    EXPECT_EQ(await(1), 1u);
+  }
+  EXPECT_EQ(await(0), 0u);
 }
 
 TEST_F(LoginMain, the_oldest_makes_room_for_the_newest) {

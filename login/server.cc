@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "ebpf/admission_filter.h"
 #include "login/certificates.h"
 #include "login/listen.h"
 #include "role/log.h"
@@ -20,11 +21,13 @@ using wire::MasterToRole;
 
 // After running out of descriptors or memory: long enough for some connection to end.
 constexpr uint64_t kAcceptPauseMs = 100;
+// With as many held as there may be: until some of them had their turn.
+constexpr uint64_t kHeldPauseMs = 20;
 
 }  // namespace
 
 LoginServer::LoginServer(role::Process& process, tls::RecordCrypto crypto)
-    : process_(process), services_(process.loop(), std::move(crypto)) {}
+    : process_(process), services_(process.loop(), std::move(crypto)), holding_(process.loop()) {}
 
 Result<std::unique_ptr<LoginServer>> LoginServer::create(role::Process& process) {
   auto crypto = tls::RecordCrypto::create();
@@ -33,6 +36,7 @@ Result<std::unique_ptr<LoginServer>> LoginServer::create(role::Process& process)
   server->services_.policy = Policy::from(process.settings());
   if (auto taken = server->take_certificates(); !taken) return std::unexpected(taken.error());
   if (auto taken = server->take_listeners(); !taken) return std::unexpected(taken.error());
+  if (auto taken = server->take_admission(); !taken) return std::unexpected(taken.error());
   return server;
 }
 
@@ -76,6 +80,7 @@ io::Task<void> LoginServer::accept_everywhere() {
   accepting_ = &scope;
   if (draining_) scope.cancel();
   for (const auto& listener : listeners_) scope.spawn(accept_all(listener.get()));
+  if (rates_) scope.spawn(serve_held());
   co_await scope.join();
   accepting_ = nullptr;
 }
@@ -102,8 +107,14 @@ io::Task<void> LoginServer::accept_all(const Listener* listener) {
     auto ready = co_await process_.loop().poll(listener->socket.get(), POLLIN | EPOLLEXCLUSIVE);
     if (!ready) co_return;
     int error = 0;
-    for (unsigned i = 0; i < kAcceptBatch && accept_one(*listener, error); ++i) continue;
-    if (error == 0) continue;
+    unsigned taken = 0;
+    while (taken < kAcceptBatch && pacer_.has_room() && accept_one(*listener, error)) ++taken;
+    tell_queue(taken < kAcceptBatch && pacer_.has_room() && error == 0);
+    if (error == 0 && pacer_.has_room()) continue;
+    if (error == 0) {
+      if (!co_await process_.loop().sleep(kHeldPauseMs)) co_return;
+      continue;
+    }
     role::log_error("accept-failed", {{"reason", fail_errno(error, "accept").error().message}});
     if (!co_await process_.loop().sleep(kAcceptPauseMs)) co_return;
   }
@@ -120,12 +131,18 @@ bool LoginServer::accept_one(const Listener& listener, int& error) {
     return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
   }
   ++services_.counters.accepted;
-  PeerAddress peer = PeerAddress::from(address);
-  if (admit(peer, socket, listener.implicit_tls)) {
-    process_.scope().spawn(
-        serve(std::move(socket), std::move(peer), listener.port, listener.implicit_tls));
-  }
+  if (filtered_) ebpf::detach_filter(socket.get());
+  arrived({.socket = std::move(socket),
+           .peer = PeerAddress::from(address),
+           .local_port = listener.port,
+           .implicit_tls = listener.implicit_tls});
   return true;
+}
+
+void LoginServer::welcome(Arrival arrival) {
+  if (!admit(arrival.peer, arrival.socket, arrival.implicit_tls)) return;
+  process_.scope().spawn(serve(std::move(arrival.socket), std::move(arrival.peer),
+                               arrival.local_port, arrival.implicit_tls));
 }
 
 bool LoginServer::admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls) {
@@ -172,6 +189,7 @@ io::Task<void> LoginServer::serve(io::Fd socket, PeerAddress peer, uint16_t loca
   io::Scope scope(process_.loop(), co_await io::current_scope());
   const uint64_t serial = next_serial_++;
   open_[serial] = {.connection = &connection, .scope = &scope, .last_word = {}};
+  tell_queue(false);
   if (draining_) scope.cancel();
   Result<void> result =
       co_await scope.run(io::with_timeout(services_.policy.timeout_ms, connection.run()));
@@ -187,6 +205,7 @@ io::Task<void> LoginServer::serve(io::Fd socket, PeerAddress peer, uint16_t loca
     role::log_debug("closed", {{"address", connection.peer().text}, {"reason", error.message}});
   }
   open_.erase(serial);
+  tell_queue(false);
   auto count = per_address_.find(key);
   if (--count->second == 0) per_address_.erase(count);
   if (open_.empty() && all_closed_) all_closed_->set();
@@ -196,6 +215,7 @@ void LoginServer::drain(uint32_t /*grace_ms*/, const std::string& text) {
   if (draining_) return;
   draining_ = true;
   if (accepting_ != nullptr) accepting_->cancel();
+  give_up_held();
   all_closed_ = std::make_unique<io::Event>(process_.loop());
   for (auto& [serial, open] : open_) close(serial, text);
   process_.scope().spawn(finish_drain());
@@ -218,7 +238,7 @@ std::string LoginServer::view() {
              services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(), c.accepted,
              c.handed_over, c.failed_attempts, c.timed_out, c.evicted, c.refused_address,
              services_.penalties.size(), c.handshakes, c.handshakes_resumed, c.handshakes_failed) +
-         services_.dens.view();
+         pacing_view() + services_.dens.view();
 }
 
 }  // namespace dormouse::login

@@ -1,6 +1,7 @@
 #pragma once
 // LoginServer: the role object of login. It takes connections from the listeners, bounds them (in
-// all, per address, in time), and keeps what they share.
+// all, per address, in time), paces them where the kernel does not (server_arrivals.cc), and keeps
+// what they share.
 
 #include <map>
 #include <memory>
@@ -8,7 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ebpf/admission.h"
+#include "ebpf/steering.h"
 #include "io/fd.h"
+#include "login/accept_pacer.h"
 #include "login/connection.h"
 #include "login/peer_address.h"
 #include "login/services.h"
@@ -33,6 +37,13 @@ class LoginServer final : public role::Role {
     uint16_t port = 0;
     bool implicit_tls = false;
   };
+  // Accepted, not served yet.
+  struct Arrival {
+    io::Fd socket;
+    PeerAddress peer;
+    uint16_t local_port = 0;
+    bool implicit_tls = false;
+  };
   struct Open {
     Connection* connection = nullptr;  // in the frame of serve()
     io::Scope* scope = nullptr;
@@ -42,10 +53,18 @@ class LoginServer final : public role::Role {
   LoginServer(role::Process& process, tls::RecordCrypto crypto);
   Result<> take_listeners();
   Result<> take_certificates();
+  Result<> take_admission();
   io::Task<void> accept_everywhere();
   io::Task<void> accept_all(const Listener* listener);
   // False: nothing more to be taken now.
   bool accept_one(const Listener& listener, int& error);
+  // A connection has come: it is served, or held until its turn.
+  void arrived(Arrival arrival);
+  io::Task<void> serve_held();
+  void give_up_held();
+  void tell_queue(bool emptied);
+  std::string pacing_view() const;
+  void welcome(Arrival arrival);
   bool admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls);
   void make_room();
   io::Task<void> serve(io::Fd socket, PeerAddress peer, uint16_t local_port, bool implicit_tls);
@@ -60,6 +79,13 @@ class LoginServer final : public role::Role {
   uint64_t next_serial_ = 1;
   std::unordered_map<AddressKey, uint32_t, AddressKeyHash> per_address_;  // of open_
   std::unique_ptr<io::Event> all_closed_;                                 // drain waits for it
+  bool filtered_ = false;              // the kernel paces: what is accepted has its filter
+  ebpf::Page<admission_rates> rates_;  // we pace, by these
+  AcceptPacer pacer_;
+  std::map<uint64_t, Arrival> held_;  // by the pacer's number
+  uint64_t next_arrival_ = 1;
+  io::Event holding_;  // set while something is held
+  ebpf::QueueReport queue_;
   bool draining_ = false;
 };
 

@@ -13,6 +13,7 @@
 #include "master/role_entry.h"
 #include "master/server.h"
 #include "master/settings.h"
+#include "master/who.h"
 #include "tls/self_signed.h"
 
 namespace dormouse::master {
@@ -31,6 +32,8 @@ struct Arguments {
   std::vector<std::string> names = {"localhost", "127.0.0.1"};
   unsigned days = 365;
   bool rsa = false;
+  bool sockets = false;
+  bool each = false;
 };
 
 // To standard output, in whole or not at all as far as the caller can see.
@@ -108,6 +111,14 @@ int run_command_line(int argc, char** argv) {
   deliver_command->add_option("--mailbox,-m", arguments.mailbox, "which")->capture_default_str();
   add_settings_option(deliver_command, arguments);
 
+  CLI::App* who_command = app.add_subcommand("who", "tell what the server's connections are doing");
+  who_command
+      ->add_flag("--sockets", arguments.sockets,
+                 "a census of their TCP sockets: states, memory, round trips, dead peers")
+      ->required();
+  who_command->add_flag("--each", arguments.each, "a line for every socket, too");
+  add_settings_option(who_command, arguments);
+
   CLI::App* certificate_command = app.add_subcommand(
       "make-certificate", "make a self-signed certificate, for a first try and for tests");
   certificate_command->add_option("--certificate", arguments.certificate)->capture_default_str();
@@ -136,6 +147,7 @@ int run_command_line(int argc, char** argv) {
   if (deliver_command->parsed()) {
     return deliver(arguments.settings_file, arguments.user, arguments.mailbox);
   }
+  if (who_command->parsed()) return who_sockets(arguments.settings_file, arguments.each);
   if (certificate_command->parsed()) return make_certificate(arguments);
   return run_role(arguments.role);
 }

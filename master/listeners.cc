@@ -30,10 +30,15 @@ std::string own_address(int fd) {
   return fmt::format("{}:{}", text, ntohs(v4->sin_port));
 }
 
-Result<Listener> bind_one(const std::string& name, const ListenAddress& address, int backlog) {
+enum class Sharing {
+  kAlone,  // nobody else may listen there
+  kGroup,  // one of several of ours
+};
+
+// Not listening yet.
+Result<io::Fd> bind_socket(const ListenAddress& address, Sharing sharing,
+                           const std::string& where) {
   bool v6 = address.host.find(':') != std::string::npos;
-  std::string where = fmt::format("listening on {}{}{}:{} ({})", v6 ? "[" : "", address.host,
-                                  v6 ? "]" : "", address.port, name);
   sockaddr_storage storage{};
   socklen_t length = 0;
   if (v6) {
@@ -57,12 +62,39 @@ Result<Listener> bind_one(const std::string& name, const ListenAddress& address,
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   // [::]:143 and 0.0.0.0:143 are two addresses and can stand side by side.
   if (v6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0 ||
-      ::listen(fd.get(), backlog) != 0) {
+  if (sharing == Sharing::kGroup &&
+      setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) {
     return fail_errno(errno, where);
   }
-  std::string address_text = own_address(fd.get());
-  return Listener{.name = name, .address = std::move(address_text), .fd = std::move(fd)};
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0) {
+    return fail_errno(errno, where);
+  }
+  return fd;
+}
+
+Result<Listener> bind_address(const std::string& name, ListenAddress address, int backlog,
+                              uint32_t sockets) {
+  bool v6 = address.host.find(':') != std::string::npos;
+  std::string where = fmt::format("listening on {}{}{}:{} ({})", v6 ? "[" : "", address.host,
+                                  v6 ? "]" : "", address.port, name);
+  Listener listener{.name = name, .address = {}, .sockets = {}};
+  // Sockets of a group would silently join those of another server of our user: first one is bound
+  // that shares with nobody.
+  auto first = bind_socket(address, Sharing::kAlone, where);
+  if (!first) return std::unexpected(first.error());
+  if (sockets > 1) {
+    if (address.port == 0) address.port = listening_port(first->get());
+    first->reset();
+  }
+  for (uint32_t i = 0; i < sockets; ++i) {
+    auto fd = sockets > 1 ? bind_socket(address, Sharing::kGroup, where) : std::move(first);
+    if (!fd) return std::unexpected(fd.error());
+    // Their places in the group are in the order of these calls (ebpf/steering_hash.cc).
+    if (::listen(fd->get(), backlog) != 0) return fail_errno(errno, where);
+    listener.sockets.push_back(std::move(*fd));
+  }
+  listener.address = own_address(listener.sockets.front().get());
+  return listener;
 }
 
 // What the service manager passed.
@@ -89,7 +121,8 @@ Result<std::vector<Listener>> take_activated() {
                   fmt::format("socket activation: {} is no listening stream socket", name));
     }
     std::string address = own_address(fd.get());
-    listeners.push_back({.name = name, .address = std::move(address), .fd = std::move(fd)});
+    listeners.push_back({.name = name, .address = std::move(address), .sockets = {}});
+    listeners.back().sockets.push_back(std::move(fd));
   }
   std::free(names);
   return listeners;
@@ -97,7 +130,22 @@ Result<std::vector<Listener>> take_activated() {
 
 }  // namespace
 
+int socket_for(const Listener& listener, uint32_t index) {
+  return listener.sockets.size() == 1 ? listener.sockets[0].get()
+                                      : listener.sockets.at(index).get();
+}
+
+uint16_t listening_port(int socket) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (getsockname(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return 0;
+  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return 0;
+  // The port lies in the same place in both kinds of address.
+  return ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
+}
+
 Result<std::vector<Listener>> open_listeners(const Settings& settings) {
+  const uint32_t sockets = settings.steering == "shared" ? 1 : settings.wire.login().processes();
   auto listeners = take_activated();
   if (!listeners) return listeners;
   auto activated = [&](std::string_view name) {
@@ -108,7 +156,7 @@ Result<std::vector<Listener>> open_listeners(const Settings& settings) {
   auto bind_all = [&](const std::string& name,
                       const std::vector<ListenAddress>& addresses) -> Result<> {
     for (const ListenAddress& address : addresses) {
-      auto bound = bind_one(name, address, int(settings.listen_backlog));
+      auto bound = bind_address(name, address, int(settings.listen_backlog), sockets);
       if (!bound) return std::unexpected(bound.error());
       listeners->push_back(std::move(*bound));
     }

@@ -18,6 +18,13 @@ namespace {
 
 using Kind = wire::MasterToRole::Resource;
 
+// docs/benchmarks.md: full TLS logins of one core, the rest of the session's start included, are
+// fewer; more only fill the queues.
+constexpr uint32_t kLoginsPerProcess = 1000;
+// TCP asks again after a second: whoever came in the first one then finds the bucket full again.
+constexpr uint64_t kBurstSeconds = 2;
+constexpr uint64_t kBurstMax = 1'000'000;  // as the setting's
+
 // CPUs we may run on, as login processes.
 uint32_t usable_cpus() {
   cpu_set_t set;
@@ -61,6 +68,24 @@ Introduction resource(Kind::Kind kind, const std::string& name, std::string_view
   return made;
 }
 
+// What a login is told of admission and steering.
+Result<> add_admission(const Resources& resources, uint32_t index,
+                       std::vector<Introduction>& introductions) {
+  const Admission& admission = resources.admission;
+  if (admission.page) {
+    auto end = ebpf::reading_end(admission.page);
+    if (!end) return std::unexpected(end.error());
+    introductions.push_back(resource(Kind::ADMISSION, "", "", end->get()));
+  } else if (admission.filter) {
+    introductions.push_back(resource(Kind::ADMISSION, "", "", -1));
+  }
+  const auto& steering = resources.steering.steering;
+  if (const int page = steering ? steering->queue_fd(index) : -1; page >= 0) {
+    introductions.push_back(resource(Kind::QUEUE, "", "", page));
+  }
+  return {};
+}
+
 Result<> make_change_resources(const Settings& settings, Resources& resources) {
   const std::string& backend = settings.wire.watch().backend();
   if (backend != "auto" && backend != "fanotify") return {};
@@ -86,6 +111,13 @@ Result<> complete_settings(Settings& settings, bool privileged, uint64_t open_fi
   den->set_sockets_per_shard(plan->sockets_per_shard);
   if (settings.wire.login().processes() == 0) {
     settings.wire.mutable_login()->set_processes(usable_cpus());
+  }
+  auto* admission = settings.wire.mutable_admission();
+  if (admission->rate() == 0) {
+    admission->set_rate(kLoginsPerProcess * settings.wire.login().processes());
+  }
+  if (admission->burst() == 0) {
+    admission->set_burst(uint32_t(std::min(kBurstSeconds * admission->rate(), kBurstMax)));
   }
   fill_default_user(settings, privileged);
   if (settings.server_name.empty()) {
@@ -134,6 +166,12 @@ Result<Resources> make_resources(Settings& settings, bool privileged, uint64_t o
   auto listeners = open_listeners(settings);
   if (!listeners) return std::unexpected(listeners.error());
   resources.listeners = std::move(*listeners);
+  auto admission = make_admission(settings, resources.listeners);
+  if (!admission) return std::unexpected(admission.error());
+  resources.admission = std::move(*admission);
+  auto steering = make_steering(settings, resources.listeners);
+  if (!steering) return std::unexpected(steering.error());
+  resources.steering = std::move(*steering);
   const auto& den = settings.wire.den();
   auto shards = make_shards({.shards = den.shards(), .sockets_per_shard = den.sockets_per_shard()},
                             den.slab_bytes_per_session());
@@ -182,7 +220,10 @@ Result<std::vector<Introduction>> resources_for(const Resources& resources,
   switch (role) {
     case wire::LOGIN:
       for (const Listener& listener : resources.listeners) {
-        all->push_back(resource(Kind::LISTENER, listener.name, "", listener.fd.get()));
+        all->push_back(resource(Kind::LISTENER, listener.name, "", socket_for(listener, index)));
+      }
+      if (auto done = add_admission(resources, index, *all); !done) {
+        return std::unexpected(done.error());
       }
       break;
     case wire::DEN: {

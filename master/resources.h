@@ -8,6 +8,7 @@
 #include "io/fd.h"
 #include "io/result.h"
 #include "io/secret.h"
+#include "master/admission.h"
 #include "master/listeners.h"
 #include "master/settings.h"
 #include "master/shards.h"
@@ -26,6 +27,8 @@ struct Resources {
   bool privileged = false;      // roles change root directory and user
   std::string empty_directory;  // their root directory
   std::vector<Listener> listeners;
+  Admission admission;
+  LoginSteering steering;
   std::vector<Shard> shards;
   io::Fd change_group;          // fanotify; none: see the reason
   std::string no_change_group;  // why the watch must do without; empty: it was not wanted

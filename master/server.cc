@@ -19,6 +19,7 @@
 #include "master/service_manager.h"
 #include "master/settings.h"
 #include "master/supervisor.h"
+#include "master/who.h"
 #include "role/log.h"
 #include "role/process.h"
 #include "role/sandbox.h"
@@ -89,6 +90,7 @@ class Server final : public SupervisorEvents {
     loop_.root().spawn(serve_signals());
     loop_.root().spawn(feed_watchdog());
     loop_.root().spawn(pressure_.keep());
+    if (resources_.admission.filter) loop_.root().spawn(watch_for_floods());
     [[maybe_unused]] auto asked = co_await stop_.wait();
     role::log_info("server-stopping");
     manager_.stopping();
@@ -167,6 +169,7 @@ class Server final : public SupervisorEvents {
     resources_.certificates = std::move(*certificates);
     role::set_log_level(role::log_level_from(settings_.wire.log_level()));
     pressure_.configure(settings_.wire.pressure());
+    resources_.admission.set_rates(rates_of(settings_));
     return supervisor_.reload();
   }
 
@@ -191,6 +194,8 @@ class Server final : public SupervisorEvents {
     fresh.watch_user = settings_.watch_user;
     fresh.imap = settings_.imap;
     fresh.imaps = settings_.imaps;
+    fresh.admission_mode = settings_.admission_mode;
+    fresh.steering = settings_.steering;
     fresh.sessions = settings_.sessions;
     fresh.wire.mutable_login()->set_processes(settings_.wire.login().processes());
     auto* den = fresh.wire.mutable_den();
@@ -210,6 +215,8 @@ class Server final : public SupervisorEvents {
     for (const Listener& listener : resources_.listeners) {
       text += fmt::format("listener {} {}\n", listener.name, listener.address);
     }
+    text += admission_view(resources_.admission, resources_.steering);
+    text += census_view(resources_.listeners);
     text += fmt::format("shards {} of {} sockets\n", resources_.shards.size(),
                         settings_.wire.den().sockets_per_shard());
     text += resources_.change_group ? "fanotify group on " + settings_.mail_root + "\n"
@@ -222,6 +229,11 @@ class Server final : public SupervisorEvents {
     text += "--- end of view\n";
     print_lines(text);
     viewing_ = false;
+  }
+
+  io::Task<void> watch_for_floods() {
+    constexpr uint64_t kLookMs = 1000;  // what FloodWatch counts by
+    while (co_await loop_.sleep(kLookMs)) resources_.admission.watch_for_floods();
   }
 
   io::Task<void> feed_watchdog() {
@@ -251,6 +263,17 @@ class Server final : public SupervisorEvents {
 int refuse(int status, std::string_view event, const Error& error) {
   role::log_error(event, {{"reason", error.message}});
   return status;
+}
+
+void tell_admission(const Resources& resources) {
+  const Admission& admission = resources.admission;
+  role::log_info("admission", {{"mode", admission.mode}, {"steering", resources.steering.mode}});
+  if (!admission.without_bpf.empty()) {
+    role::log_warning("admission-without-bpf", {{"reason", admission.without_bpf}});
+  }
+  if (!resources.steering.without_bpf.empty()) {
+    role::log_warning("steering-without-bpf", {{"reason", resources.steering.without_bpf}});
+  }
 }
 
 }  // namespace
@@ -288,6 +311,7 @@ int serve(const std::string& settings_file) {
   for (const Listener& listener : resources->listeners) {
     role::log_info("listening", {{"name", listener.name}, {"address", listener.address}});
   }
+  tell_admission(*resources);
   if (!resources->no_change_group.empty()) {
     role::log_warning("no-fanotify", {{"reason", resources->no_change_group}});
   }

@@ -52,6 +52,8 @@ struct Settings {
   uint64_t drain_grace_ms = 0;
   std::vector<ListenAddress> imap, imaps;
   uint32_t listen_backlog = 0;
+  std::string admission_mode;                  // "auto", "bpf", "accept", "off"
+  std::string steering;                        // "auto", "bpf", "hash", "shared"
   std::vector<CertificateFiles> certificates;  // the first is the default
   uint64_t sessions = 0;
   wire::Settings wire;  // shards and sockets_per_shard are filled in from the limits (shards.h)

@@ -132,7 +132,8 @@ std::string settings_documentation() {
       "Relative paths start from the\nsettings file's folder.\n\n"
       "Needs a restart: [listen], den.sessions, den.sockets_per_shard, "
       "den.slab_bytes_per_session,\n"
-      "login.processes, server.base_dir, server.mail_root, server.*_user, watch.backend.\n\n"
+      "login.processes, login.steering, admission.mode, server.base_dir, server.mail_root,\n"
+      "server.*_user, watch.backend.\n\n"
       "This page is made from the schema (master/settings_schema.cc); a test compares them.\n";
   for (const SettingSection& section : settings_sections()) {
     fmt::format_to(std::back_inserter(out),

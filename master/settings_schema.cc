@@ -27,6 +27,10 @@ constexpr std::array kSections = {
     SettingSection{"tls",
                    "The default certificate. Certificates for further server names are "
                    "[[tls.sni]] tables, each with names, certificate and key."},
+    SettingSection{
+        "admission",
+        "How fast new connections are let in (docs/ebpf.md). What is over the rate waits "
+        "in its client's TCP; connections that are in are never touched."},
     SettingSection{"login", "Before authentication."},
     SettingSection{"auth", "Passwords and users."},
     SettingSection{"den", "Every authenticated connection, awake or parked."},
@@ -94,9 +98,32 @@ constexpr std::array kSchema = {
                "tls.minimum_version", "The least TLS version.",
                [](Settings& s, const V& v) { s.wire.mutable_tls()->set_minimum_version(v.text); }},
 
+    SettingKey{"admission.mode", Type::kChoice, "\"auto\"", 0, 0, "", "auto bpf accept off", "",
+               "bpf: the kernel drops what is over the rate; accept: login holds it; "
+               "auto: the first of the two that works here.",
+               [](Settings& s, const V& v) { s.admission_mode = v.text; }},
+    SettingKey{"admission.rate", Type::kCount, "0", 0, 1'000'000, "", "", "admission.rate",
+               "Connections a second, over all listeners; 0: 1,000 for each login process.",
+               [](Settings& s, const V& v) { s.wire.mutable_admission()->set_rate(u32(v)); }},
+    SettingKey{
+        "admission.burst", Type::kCount, "0", 0, 1'000'000, "", "", "admission.burst",
+        "Connections at once after a quiet time; 0: as many as the rate lets in in 2 seconds.",
+        [](Settings& s, const V& v) { s.wire.mutable_admission()->set_burst(u32(v)); }},
+    SettingKey{
+        "admission.prefix_share", Type::kCount, "10", 1, 100, "", "",
+        "admission.prefix_percent",
+        "Of rate and burst, what one network (IPv4 /24, IPv6 /48) gets before all others get "
+        "theirs. It may have more when nobody else wants it.",
+        [](Settings& s, const V& v) { s.wire.mutable_admission()->set_prefix_percent(u32(v)); }},
+
     SettingKey{"login.processes", Type::kCount, "0", 0, 256, "", "", "login.processes",
                "Login processes; 0: one per CPU.",
                [](Settings& s, const V& v) { s.wire.mutable_login()->set_processes(u32(v)); }},
+    SettingKey{"login.steering", Type::kChoice, "\"auto\"", 0, 0, "", "auto bpf hash shared", "",
+               "Which login process a connection goes to. bpf: the one with the shortest queue, an "
+               "address to the same one while it is well; hash: by the address; shared: whichever "
+               "comes first; auto: the first of these that works here.",
+               [](Settings& s, const V& v) { s.steering = v.text; }},
     SettingKey{
         "login.max_connections", Type::kCount, "2000", 1, 100'000, "", "", "login.max_connections",
         "Connections not yet authenticated, per process.",
@@ -376,10 +403,11 @@ std::span<const SettingSection> settings_sections() { return kSections; }
 // What is made once and lent to roles, and whom they run as.
 bool needs_restart(std::string_view key) {
   constexpr std::array kKeys = {
-      std::string_view("den.sessions"),    std::string_view("den.sockets_per_shard"),
-      std::string_view("login.processes"), std::string_view("den.slab_bytes_per_session"),
-      std::string_view("watch.backend"),   std::string_view("server.base_dir"),
-      std::string_view("server.mail_root")};
+      std::string_view("den.sessions"),     std::string_view("den.sockets_per_shard"),
+      std::string_view("login.processes"),  std::string_view("den.slab_bytes_per_session"),
+      std::string_view("watch.backend"),    std::string_view("server.base_dir"),
+      std::string_view("server.mail_root"), std::string_view("admission.mode"),
+      std::string_view("login.steering")};
   return key.starts_with("listen.") || (key.starts_with("server.") && key.ends_with("_user")) ||
          std::ranges::find(kKeys, key) != kKeys.end();
 }

@@ -227,6 +227,7 @@ Result<> Supervisor::handle(Seat& seat, const wire::RoleToMaster& message, size_
 
 void Supervisor::became_ready(Seat& seat) {
   seat.ready = true;
+  if (seat.role == wire::LOGIN) resources_.steering.set_ready(seat.index, true);
   role::log_info("role-ready", {{"role", seat_name(seat)},
                                 {"pid", seat.child.pid},
                                 {"ms", loop_.now_ms() - seat.started_ms}});
@@ -242,6 +243,7 @@ void Supervisor::after_end(Seat& seat, const std::string& how) {
   bool was_ready = seat.ready;
   uint64_t lived_ms = loop_.now_ms() - seat.started_ms;
   seat.ready = false;
+  if (seat.role == wire::LOGIN) resources_.steering.set_ready(seat.index, false);
   seat.child = {};
   seat.last_end = how;
   seat.quick_deaths = lived_ms >= kLongLifeMs ? 1 : seat.quick_deaths + 1;

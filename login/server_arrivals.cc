@@ -1,0 +1,104 @@
+// What comes between accept() and being served: pacing, and telling how long the queue is.
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "ebpf/admission_filter.h"
+#include "login/server.h"
+
+namespace dormouse::login {
+namespace {
+
+using wire::MasterToRole;
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+// A copy, so that one decision sees one set of numbers.
+admission_rates read_rates(const ebpf::Page<admission_rates>& page) {
+  return {.interval_ns = ebpf::load_field(page->interval_ns),
+          .depth_ns = ebpf::load_field(page->depth_ns),
+          .prefix_interval_ns = ebpf::load_field(page->prefix_interval_ns),
+          .prefix_depth_ns = ebpf::load_field(page->prefix_depth_ns)};
+}
+
+}  // namespace
+
+Result<> LoginServer::take_admission() {
+  for (role::Resource& resource : process_.take_resources(MasterToRole::Resource::ADMISSION)) {
+    if (resource.fds.empty()) {
+      filtered_ = true;
+      continue;
+    }
+    auto page = ebpf::Page<admission_rates>::map(resource.fds[0].get(), ebpf::PageUse::kRead);
+    if (!page) return std::unexpected(page.error());
+    rates_ = std::move(*page);
+  }
+  for (role::Resource& resource : process_.take_resources(MasterToRole::Resource::QUEUE)) {
+    if (resource.fds.empty()) return fail(ErrorKind::kInvalid, "a queue's page without the page");
+    auto report = ebpf::QueueReport::over(resource.fds[0].get());
+    if (!report) return std::unexpected(report.error());
+    queue_ = std::move(*report);
+  }
+  return {};
+}
+
+void LoginServer::arrived(Arrival arrival) {
+  // What is no network's (a unix socket) has no prefix to be paced by.
+  if (!rates_ || arrival.peer.key.bytes[0] == 0) {
+    welcome(std::move(arrival));
+    return;
+  }
+  const uint64_t id = next_arrival_++;
+  const uint64_t now_ns = process_.loop().now_ms() * kNsPerMs;
+  if (pacer_.admit(arrival.peer.key, id, read_rates(rates_), now_ns)) {
+    welcome(std::move(arrival));
+    return;
+  }
+  held_.emplace(id, std::move(arrival));
+  holding_.set();
+}
+
+io::Task<void> LoginServer::serve_held() {
+  while (true) {
+    if (!co_await holding_.wait()) co_return;
+    const admission_rates rates = read_rates(rates_);
+    const uint64_t now_ns = process_.loop().now_ms() * kNsPerMs;
+    while (auto id = pacer_.next(rates, now_ns)) {
+      auto held = held_.extract(*id);
+      welcome(std::move(held.mapped()));
+    }
+    tell_queue(false);
+    const uint64_t wait_ms = pacer_.wait_ms(rates, now_ns);
+    if (wait_ms == 0) {
+      holding_.clear();
+    } else if (!co_await process_.loop().sleep(wait_ms)) {
+      co_return;
+    }
+  }
+}
+
+// They are served only to hear the goodbye.
+void LoginServer::give_up_held() {
+  while (auto id = pacer_.next_unpaced()) {
+    auto held = held_.extract(*id);
+    welcome(std::move(held.mapped()));
+  }
+}
+
+void LoginServer::tell_queue(bool emptied) {
+  queue_.tell(uint32_t(open_.size() + held_.size()), emptied);
+}
+
+std::string LoginServer::pacing_view() const {
+  if (!rates_) return "";
+  std::string text = fmt::format("  pacing held={}", pacer_.held());
+  for (unsigned verdict : {ADMISSION_WITHIN, ADMISSION_OVER, ADMISSION_DROPPED_SHARE,
+                           ADMISSION_DROPPED_RATE, ADMISSION_UNPACED}) {
+    fmt::format_to(std::back_inserter(text), " {}={}", ebpf::verdict_name(verdict),
+                   pacer_.counters()[verdict]);
+  }
+  return text + "\n";
+}
+
+}  // namespace dormouse::login
