@@ -75,6 +75,67 @@ TEST(Coalescer, lone_changes_leave_nothing_behind) {
   EXPECT_EQ(coalescer.next_end_ms(), 999u * 200 + 100) << "and no ends of former windows";
 }
 
+TEST(Coalescer, under_pressure_the_first_change_waits_too) {
+  Coalescer coalescer(100);
+  coalescer.set_window(5000, true, 900);
+  EXPECT_TRUE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 3000));
+  EXPECT_THAT(coalescer.due(5999), IsEmpty());
+  EXPECT_THAT(coalescer.due(6000), ElementsAre(1));
+  coalescer.open(1, 6000);  // told
+  EXPECT_TRUE(coalescer.hold(1, 6001));
+  EXPECT_THAT(coalescer.due(10'999), IsEmpty());
+  EXPECT_THAT(coalescer.due(11'000), ElementsAre(1));
+}
+
+TEST(Coalescer, a_change_after_an_end_that_nobody_has_looked_at_is_told_with_it) {
+  Coalescer coalescer(100);
+  coalescer.set_window(5000, true, 900);
+  EXPECT_TRUE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 9000));
+  EXPECT_THAT(coalescer.due(9000), ElementsAre(1));
+}
+
+TEST(Coalescer, when_the_pressure_falls_what_waits_is_told_within_the_shorter_window_not_at_once) {
+  Coalescer coalescer(100);
+  coalescer.set_window(120'000, true, 0);
+  for (uint32_t slot = 0; slot < 640; ++slot) EXPECT_TRUE(coalescer.hold(slot, 1000));
+  coalescer.set_window(10'000, true, 2000);
+  EXPECT_GT(*coalescer.next_end_ms(), 2000u);
+  size_t told = 0;
+  size_t most = 0;
+  for (uint64_t now_ms = 2000; now_ms <= 12'000; ++now_ms) {
+    size_t due = coalescer.due(now_ms).size();
+    told += due;
+    most = std::max(most, due);
+  }
+  EXPECT_EQ(told, 640u);
+  EXPECT_EQ(most, 10u);
+  EXPECT_EQ(coalescer.open(), 0u);
+}
+
+TEST(Coalescer, windows_of_different_lengths_end_in_the_order_of_their_ends) {
+  Coalescer coalescer(100);
+  coalescer.set_window(10'000, false, 0);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 1001));
+  coalescer.set_window(20'000, false, 2000);
+  EXPECT_FALSE(coalescer.hold(2, 2000));
+  EXPECT_TRUE(coalescer.hold(2, 2001));
+  EXPECT_THAT(coalescer.due(11'000), ElementsAre(1));
+  EXPECT_THAT(coalescer.due(22'000), ElementsAre(2));
+}
+
+TEST(Coalescer, a_window_that_is_taken_away_leaves_nothing_waiting) {
+  Coalescer coalescer(100);
+  EXPECT_FALSE(coalescer.hold(1, 1000));
+  EXPECT_TRUE(coalescer.hold(1, 1001));
+  coalescer.set_window(0, false, 1002);
+  EXPECT_THAT(coalescer.due(1002), ElementsAre(1));
+  EXPECT_FALSE(coalescer.hold(1, 1003));
+  EXPECT_EQ(coalescer.open(), 0u);
+}
+
 TEST(Coalescer, without_a_window_nothing_waits) {
   Coalescer coalescer(0);
   EXPECT_FALSE(coalescer.hold(1, 1000));

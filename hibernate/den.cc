@@ -110,7 +110,7 @@ void Den::finish(uint32_t slot, SessionEnd end) {
   std::unique_ptr<Session> session = std::move(found->second);
   sessions_.erase(found);
   bool refresh = session->purpose() == wire::DenToWorker::REFRESH;
-  if (refresh) refreshes_.done();
+  if (refresh) refreshes_.done(end == SessionEnd::kParked);
   if (end == SessionEnd::kClosed) {
     table_->close(slot, session->bytes_in_flight());
     RecordParts parts = session->parts();
@@ -118,8 +118,14 @@ void Den::finish(uint32_t slot, SessionEnd end) {
     release(slot, parts.user, parts.address, parts.session);
   } else {
     uint64_t put_off_ms = session->put_off_ms();
+    bool queue_full = session->queue_full();
+    bool sweep = session->sweep();
     session.reset();
-    if (end == SessionEnd::kPutOff) {
+    if (end == SessionEnd::kPutOff && queue_full) {
+      ++counters_.refreshes_held_back;
+      refreshes_.hold_back(slot, sweep, loop().now_ms() + put_off_ms);
+      if (!sweep) RecordView::trusted(slab_.block(slot)).set_flag(kFlagChanged, true);
+    } else if (end == SessionEnd::kPutOff) {
       ++counters_.refreshes_put_off;
       refreshes_.put_off(slot, loop().now_ms() + put_off_ms);
       RecordView::trusted(slab_.block(slot)).set_flag(kFlagChanged, true);
@@ -140,6 +146,7 @@ void Den::release(uint32_t slot, const std::string& user, const Address& address
   wheel_.clear(slot);
   refreshes_.forget(slot);
   coalescer_.forget(slot);
+  delayed_slots_.erase(slot);
   outgoing_.erase(slot);
   drowsy_.erase(slot);
   free_slots_.push_back(slot);

@@ -6,6 +6,7 @@
 //
 // den.cc        slots, the life of the role, what sessions need
 // den_sleep.cc  parked connections: input, small talk, keepalive, announcements, refresh queue
+// den_pressure.cc  how long changes and DONE wait
 // den_adopt.cc  what a former den of the shard has left
 // den_links.cc  login, tracker, watch
 // den_view.cc   the view
@@ -44,12 +45,14 @@ struct DenCounters {
   uint64_t refreshes = 0;                                            // answered
   uint64_t announced = 0;  // EXISTS told to a sleeper, with no worker
   uint64_t refreshes_put_off = 0;
+  uint64_t refreshes_held_back = 0;
   uint64_t sweeps = 0;
   uint64_t talk_done = 0;  // answered here, with no worker
   uint64_t talk_idle = 0;
   uint64_t talk_noop = 0;
   uint64_t talk_check = 0;
   uint64_t talk_logout = 0;
+  uint64_t talk_delayed = 0;  // by pressure
   uint64_t keepalives = 0;
   uint64_t workers_lost = 0;  // under a session
   uint64_t broken_records = 0;
@@ -68,7 +71,8 @@ class Den final : public role::Role, public io::SocketEvents {
   // role::Role
   Result<> start() override;
   void link(role::Link link) override;
-  void reload() override {}
+  void reload() override;
+  void pressure(tuning::Pressure level, const std::string& text) override;
   void drain(uint32_t grace_ms, const std::string& text) override;
   std::string view() override;
 
@@ -140,6 +144,7 @@ class Den final : public role::Role, public io::SocketEvents {
 
   // den_sleep.cc
   void fall_asleep(uint32_t slot);
+  void take_input(uint32_t slot);
   void process_input(uint32_t slot, std::span<std::byte> bytes);
   void transmit(uint32_t slot, tls::Bytes bytes, bool then_close);
   bool say_to_parked(uint32_t slot, std::string_view text, bool then_close,
@@ -147,14 +152,20 @@ class Den final : public role::Role, public io::SocketEvents {
   void announce(uint32_t slot);
   void set_due(uint32_t slot);
   void due(uint32_t slot);
-  void push_changes(uint32_t slot);
-  io::Task<void> push_held();
   void mailbox_changed(uint32_t slot);
   void mail_arrived(uint32_t slot, uint32_t messages, uint64_t after_ms);
   void start_refreshes();
   bool may_refresh(uint32_t slot) const;
   void look_again(uint32_t slot);
   void sweep_all();
+
+  // den_pressure.cc
+  void push_changes(uint32_t slot, bool held = false);
+  io::Task<void> push_held();
+  void bend();
+  bool delay_input(uint32_t slot);
+  io::Task<void> take_delayed();
+  bool input_under_way(uint32_t slot) const;
 
   // den_links.cc
   io::Task<void> serve_login(role::Link link);
@@ -179,6 +190,18 @@ class Den final : public role::Role, public io::SocketEvents {
   RefreshQueue refreshes_;
   Coalescer coalescer_;
   bool pushing_held_ = false;  // push_held() runs
+  tuning::Pressure pressure_ = tuning::Pressure::kCalm;
+  // Sleepers in IDLE that have spoken, which nobody has read yet: until when, in order; and which
+  // entry is a slot's. Those of connections that have ended are stale.
+  struct Delayed {
+    uint64_t due_ms = 0;
+    uint32_t slot = 0;
+    uint64_t number = 0;
+  };
+  std::deque<Delayed> delayed_;
+  std::unordered_map<uint32_t, uint64_t> delayed_slots_;
+  uint64_t delays_ = 0;
+  bool taking_delayed_ = false;  // take_delayed() runs
   DenCounters counters_;
 
   std::vector<uint32_t> free_slots_;

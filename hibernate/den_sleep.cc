@@ -21,44 +21,16 @@ void Den::fall_asleep(uint32_t slot) {
   push_changes(slot);
 }
 
-// Tells a sleeper that is told unasked what it does not know yet: now, or with what else comes in
-// its present window.
-void Den::push_changes(uint32_t slot) {
-  RecordView view = RecordView::trusted(slab_.block(slot));
-  if (!view.pushed()) return;
-  bool refresh = view.flag(kFlagChanged);
-  // While something is on its way an announcement waits for it (fall_asleep, talk).
-  bool announcement = view.pending() > 0 && !outgoing_.contains(slot) && !table_->receiving(slot);
-  if (!refresh && !announcement) return;
-  if (coalescer_.hold(slot, loop().now_ms())) {
-    if (!std::exchange(pushing_held_, true)) process_.scope().spawn(push_held());
-  } else if (refresh) {
-    refreshes_.add(slot, false);
-  } else {
-    announce(slot);
-  }
-}
-
-io::Task<void> Den::push_held() {
-  while (auto end_ms = coalescer_.next_end_ms()) {
-    uint64_t now = loop().now_ms();
-    if (*end_ms > now) {
-      if (auto slept = co_await loop().sleep(*end_ms - now); !slept) break;
-    }
-    for (uint32_t slot : coalescer_.due(loop().now_ms())) {
-      if (slab_.state(slot) == SlotState::kParked && !sessions_.contains(slot)) push_changes(slot);
-    }
-    start_refreshes();
-  }
-  pushing_held_ = false;
-}
-
 void Den::socket_readable(uint32_t slot) {
   if (auto session = sessions_.find(slot); session != sessions_.end()) {
     session->second->readable();
     return;
   }
-  if (slab_.state(slot) != SlotState::kParked) return;
+  if (slab_.state(slot) != SlotState::kParked || delay_input(slot)) return;
+  take_input(slot);
+}
+
+void Den::take_input(uint32_t slot) {
   if (auto out = outgoing_.find(slot); out != outgoing_.end()) {
     out->second.input_waits = true;  // answers keep their order
     return;
@@ -230,7 +202,7 @@ bool Den::say_to_parked(uint32_t slot, std::string_view text, bool then_close,
   if (out != outgoing_.end() && (!then_close || out->second.then_close)) return false;
   // What is being received may need a worker, whose session then has the socket to itself. Nobody
   // waits for a line of ours that much.
-  if (table_->receiving(slot) && !then_close) return false;
+  if (input_under_way(slot) && !then_close) return false;
   RecordView view = RecordView::trusted(slab_.block(slot));
   if (then_close) hold(slot);
   tls::Bytes wire;
@@ -358,13 +330,13 @@ void Den::announce(uint32_t slot) {
 bool Den::may_refresh(uint32_t slot) const {
   // A receive under way is the sleeper's: a refresh would take its bytes and nobody answer them.
   return slab_.state(slot) == SlotState::kParked && !sessions_.contains(slot) &&
-         !table_->receiving(slot) && !outgoing_.contains(slot) && !drowsy_.contains(slot) &&
+         !input_under_way(slot) && !outgoing_.contains(slot) && !drowsy_.contains(slot) &&
          RecordView::trusted(slab_.block(slot)).pushed();
 }
 
 void Den::start_refreshes() {
   if (tracker_ == nullptr || draining_) return;
-  while (auto next = refreshes_.next()) {
+  while (auto next = refreshes_.next(loop().now_ms())) {
     uint32_t slot = next->slot;
     bool wanted = may_refresh(slot);
     Result<ClientStream> stream = fail(ErrorKind::kInvalid, "");
@@ -377,7 +349,7 @@ void Den::start_refreshes() {
       if (slab_.state(slot) == SlotState::kParked) {
         RecordView::trusted(slab_.block(slot)).set_flag(kFlagChanged, true);
       }
-      refreshes_.done();
+      refreshes_.done(false);
       continue;
     }
     RecordView view = RecordView::trusted(slab_.block(slot));

@@ -3,7 +3,13 @@
 // behind them those that are looked at only to be sure (a sweep after a notice may have been lost).
 // At most kRunningMax are under way at a time, kSweepsRunningMax of them sweeps. A refresh that
 // could not be had is put off: until its time it is not queued again, whatever changes meanwhile.
+//
+// Where the tracker's queue is full, that is nothing of this slot's: the slot stays first in line,
+// all wait for a while, and fewer run at a time from then on (half as many, and one more for each
+// that is answered), so that however many dens there are, they find together what the workers
+// sustain. Nothing is lost meanwhile: what waits is queued here, and in the records.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -47,6 +53,16 @@ class RefreshQueue {
       add(slot, false);
     }
   }
+  // This one was refused since there are too many of all dens: it is next, from `until_ms` on.
+  void hold_back(uint32_t slot, bool sweep, uint64_t until_ms) {
+    // A window's worth is refused together, once.
+    if (until_ms > held_until_ms_ + kHoldsApartMs) running_max_ = std::max(running_max_ / 2, 1u);
+    held_until_ms_ = std::max(held_until_ms_, until_ms);
+    uint8_t bit = sweep ? kSweep : kChange;
+    if ((queued_[slot] & (bit | kChange)) != 0) return;
+    queued_[slot] = bit;
+    (sweep ? sweeps_ : changes_).push_front(slot);
+  }
   void forget(uint32_t slot) { queued_[slot] = 0; }
   bool queued(uint32_t slot) const { return queued_[slot] != 0; }
 
@@ -55,8 +71,9 @@ class RefreshQueue {
     bool sweep;
   };
   // The next slot to refresh, counted as running until done().
-  std::optional<Next> next() {
-    while (running_ < kRunningMax && !changes_.empty()) {
+  std::optional<Next> next(uint64_t now_ms) {
+    if (now_ms < held_until_ms_) return std::nullopt;
+    while (running_ < running_max_ && !changes_.empty()) {
       uint32_t slot = changes_.front();
       changes_.pop_front();
       if ((queued_[slot] & kChange) == 0) continue;
@@ -64,7 +81,7 @@ class RefreshQueue {
       ++running_;
       return Next{slot, false};
     }
-    while (running_ < kSweepsRunningMax && !sweeps_.empty()) {
+    while (running_ < std::min(kSweepsRunningMax, running_max_) && !sweeps_.empty()) {
       uint32_t slot = sweeps_.front();
       sweeps_.pop_front();
       if ((queued_[slot] & kSweep) == 0) continue;
@@ -74,13 +91,19 @@ class RefreshQueue {
     }
     return std::nullopt;
   }
-  void done() { --running_; }
+  void done(bool answered) {
+    --running_;
+    if (answered) running_max_ = std::min(running_max_ + 1, kRunningMax);
+  }
 
   size_t waiting() const { return changes_.size() + sweeps_.size(); }
   size_t put_off() const { return later_.size(); }
   uint32_t running() const { return running_; }
+  uint32_t running_max() const { return running_max_; }
 
  private:
+  // Refusals of one moment differ in their time by half a second (the tracker spreads them).
+  static constexpr uint64_t kHoldsApartMs = 500;
   static constexpr uint8_t kChange = 1;
   static constexpr uint8_t kSweep = 2;
   static constexpr uint8_t kPutOff = 4;
@@ -93,6 +116,8 @@ class RefreshQueue {
                       std::greater<>>
       later_;
   uint32_t running_ = 0;
+  uint32_t running_max_ = kRunningMax;
+  uint64_t held_until_ms_ = 0;
 };
 
 }  // namespace dormouse::hibernate

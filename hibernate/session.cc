@@ -77,6 +77,7 @@ io::Task<SessionEnd> Session::serve() {
         if (!refusal_->permanent() && attempt < kAttemptsMax) {
           reason_ = "refused: " + refusal_->text();
           uint64_t retry_ms = std::clamp(refusal_->retry_ms(), 10u, 30'000u);
+          queue_full_ = refusal_->queue_full();
           if (purpose_ == wire::DenToWorker::REFRESH) co_return put_off(retry_ms);
           auto slept = co_await den_.loop().sleep(retry_ms);
           if (!slept) co_return SessionEnd::kClosed;

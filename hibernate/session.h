@@ -83,6 +83,8 @@ class Session {
 
   // With kPutOff: for how long.
   uint64_t put_off_ms() const { return put_off_ms_; }
+  bool queue_full() const { return queue_full_; }  // that is why
+  bool sweep() const { return sweep_; }
   uint64_t number() const { return parts_.session; }
   uint64_t request() const { return request_; }
   Purpose purpose() const { return purpose_; }
@@ -165,6 +167,7 @@ class Session {
   bool streaming_ = false;
 
   uint64_t put_off_ms_ = 0;
+  bool queue_full_ = false;
   bool sweep_ = false;
   bool heard_ = false;     // the worker has spoken, or the replay bound was passed
   bool stopping_ = false;  // the relay is ending: the uplink takes nothing more

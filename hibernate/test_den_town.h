@@ -137,6 +137,7 @@ class DenTest : public testing::Test {
     settings->mutable_den()->set_sockets_per_shard(kSlots);
     settings->mutable_den()->set_keepalive_ms(keepalive_ms_);
     settings->mutable_den()->set_coalesce_ms(coalesce_ms_);
+    *settings->mutable_pressure() = pressure_;
     settings->mutable_worker()->set_idle_timeout_ms(1'800'000);
     settings->set_log_level("error");
     must_send(control_, start);
@@ -369,6 +370,7 @@ class DenTest : public testing::Test {
   pid_t den_ = -1;
   uint32_t keepalive_ms_ = 900'000;
   uint32_t coalesce_ms_ = 0;
+  wire::Settings::Pressure pressure_;
   uint32_t exists_ = 0;  // what the worker says with a Park; 0: the den may announce nothing
   bool pushes_ = false;  // it has NOTIFY
   uint32_t offers_ = 0;
