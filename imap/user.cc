@@ -10,6 +10,8 @@ namespace {
 
 // Closing takes 0.1 ms, for which a session that comes now would wait: 10 ms at the worst.
 constexpr size_t kClosesPerTidyMax = 100;
+// Where a session leaves and the bound has become smaller, the rest is tidy()'s: 1 ms.
+constexpr size_t kClosesPerReleaseMax = 10;
 // Bringing a log into its index takes two fsyncs, of 0.1 to 5 ms by the disk, and the worker waits
 // for them. A log needs it after eight deliveries, so 2 a second keep up with 16 deliveries a
 // second; with more, it is the closing of the store or the 1,000th page that does it.
@@ -113,9 +115,14 @@ void UserCache::release(User* user) {
   bool current = known != by_key_.end() && known->second == here;
   if (!current || user->spent()) drop(here);
   auto too_much = [&] { return idle_ > idle_max_.users || idle_bytes_ > idle_max_.bytes; };
-  for (auto old = users_.begin(); too_much() && old != users_.end();) {
+  size_t closed = 0;
+  for (auto old = users_.begin();
+       too_much() && old != users_.end() && closed < kClosesPerReleaseMax;) {
     auto next = std::next(old);
-    if (old->second->sessions_ == 0) drop(old);
+    if (old->second->sessions_ == 0) {
+      drop(old);
+      ++closed;
+    }
     old = next;
   }
 }
@@ -126,16 +133,31 @@ void UserCache::weigh(User& user) {
   idle_bytes_ += user.idle_bytes_;
 }
 
+void UserCache::set_bytes_max(uint64_t bytes) {
+  if (bytes < idle_max_.bytes) shrink_all_ = true;
+  idle_max_.bytes = bytes;
+}
+
 bool UserCache::tidy(bool nobody_awake) {
-  bool freed = false;
+  bool freed = std::exchange(shrink_all_, false);
   size_t closed = 0;
   size_t written_back = 0;
+  if (freed) {
+    for (auto& [key, user] : users_) {
+      if (user->sessions_ == 0 || !user->store_) continue;
+      user->identity_.enter();
+      user->store_->shrink();
+      user->identity_.leave();
+    }
+  }
   for (auto next = users_.begin(); next != users_.end();) {
     auto at = next++;
     User& user = *at->second;
     if (user.sessions_ != 0) continue;
     uint64_t idle_ms = loop_.now_ms() - user.left_ms_;
-    if (nobody_awake && idle_ms >= idle_max_.close_after_ms && closed < kClosesPerTidyMax) {
+    bool over = idle_bytes_ > idle_max_.bytes;
+    bool forgotten = nobody_awake && idle_ms >= idle_max_.close_after_ms;
+    if ((over || forgotten) && closed < kClosesPerTidyMax) {
       drop(at);
       ++closed;
       freed = true;

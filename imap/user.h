@@ -111,6 +111,9 @@ class UserCache {
   // nobody used for a while give their caches back and bring long logs into their indexes; where no
   // session is awake at all, they are closed. True: memory was freed.
   bool tidy(bool nobody_awake);
+  // Less than before: the next tidy()s close stores until they fit, and the first one makes those
+  // that are in use give their caches back, too.
+  void set_bytes_max(uint64_t bytes);
   size_t users() const { return users_.size(); }
   uint64_t idle_bytes() const { return idle_bytes_; }
 
@@ -123,6 +126,7 @@ class UserCache {
   bool switching_;
   IdleMax idle_max_;
   std::string clean_boots_;
+  bool shrink_all_ = false;  // at the next tidy()
   size_t idle_ = 0;          // users without a session
   uint64_t idle_bytes_ = 0;  // of their stores
   Users users_;              // least recently used first

@@ -155,6 +155,25 @@ TEST_F(UserCacheTest, the_store_used_longest_ago_goes_first_by_count) {
   cache_->release(bob);
 }
 
+TEST_F(UserCacheTest, under_pressure_stores_that_nobody_uses_are_closed_and_the_others_shrink) {
+  make_cache({.users = 10, .bytes = 1u << 30});
+  User* ada = come("ada");
+  work(ada, 40);
+  for (const char* name : {"bob", "cy", "dee"}) cache_->release(come(name));
+  EXPECT_EQ(cache_->users(), 4u);
+  uint64_t busy_bytes = (*ada->store())->memory_bytes();
+  cache_->set_bytes_max(0);
+  EXPECT_TRUE(cache_->tidy(false));
+  EXPECT_EQ(cache_->users(), 1u) << "ada is here";
+  EXPECT_LT((*ada->store())->memory_bytes(), busy_bytes);
+  EXPECT_TRUE((*ada->store())->open_mailbox("mailbox-39"));
+  cache_->release(ada);
+  EXPECT_EQ(cache_->users(), 0u) << "nobody's is kept";
+  cache_->set_bytes_max(1u << 30);
+  cache_->release(come("bob"));
+  EXPECT_EQ(cache_->users(), 1u);
+}
+
 TEST_F(UserCacheTest, stores_are_kept_by_what_they_hold) {
   make_cache({.users = 10, .bytes = 1u << 30});
   cache_->release(come("ada"));

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "role/log.h"
@@ -23,6 +24,24 @@ constexpr uint64_t kIdleStoreBytesMax = 64u << 20;
 // at most one Ended a session, and a Load a second.
 constexpr size_t kTrackerMessagesMax = 100'000;
 constexpr uint64_t kHousekeepingMs = 1'000;
+// A loop that is behind by less is only busy with one command.
+constexpr uint64_t kLateMs = 50;
+
+// Of kIdleStoreBytesMax, by level. An open store saves a refresh 0.5 ms, memory that is gone ends
+// the server.
+constexpr uint64_t idle_store_bytes_max(tuning::Pressure level) {
+  switch (level) {
+    case tuning::Pressure::kCalm:
+      return kIdleStoreBytesMax;
+    case tuning::Pressure::kBusy:
+      return kIdleStoreBytesMax / 4;
+    case tuning::Pressure::kPressed:
+      return kIdleStoreBytesMax / 16;
+    case tuning::Pressure::kCritical:
+      break;
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -56,6 +75,13 @@ Result<> Worker::start() {
 }
 
 void Worker::reload() { host_.settings = process_.settings().worker(); }
+
+void Worker::pressure(tuning::Pressure level, const std::string& /*text*/) {
+  host_.pressure = level;
+  users_.set_bytes_max(idle_store_bytes_max(level));
+  // Those that wait count their quiet time anew, by what the level allows.
+  for (auto& [key, running] : sessions_) running.session->wake();
+}
 
 void Worker::link(role::Link link) {
   if (link.peer != wire::TRACKER) return;
@@ -152,7 +178,9 @@ void Worker::tell_load() {
   message.mutable_load()->set_sessions(uint32_t(sessions_.size()));
   message.mutable_load()->set_memory_bytes(memory_bytes());
   if (tracker_ != nullptr && !tracker_->outbox.push(message)) tracker_->hang_up();
+  message.mutable_load()->set_late_ms(late_ms_);
   told_sessions_ = sessions_.size();
+  told_late_ms_ = late_ms_;
 }
 
 uint64_t Worker::memory_bytes() const {
@@ -166,10 +194,13 @@ uint64_t Worker::memory_bytes() const {
 
 io::Task<void> Worker::housekeeping() {
   while (true) {
+    uint64_t due_ms = process_.loop().now_ms() + kHousekeepingMs;
     auto waited = co_await process_.loop().sleep(kHousekeepingMs);
     if (!waited) co_return;
+    uint64_t late_ms = process_.loop().now_ms() - std::min(due_ms, process_.loop().now_ms());
+    late_ms_ = late_ms >= kLateMs ? uint32_t(std::min<uint64_t>(late_ms, UINT32_MAX)) : 0;
     tidy();
-    if (sessions_.size() != told_sessions_) tell_load();
+    if (sessions_.size() != told_sessions_ || late_ms_ != told_late_ms_) tell_load();
   }
 }
 

@@ -22,6 +22,7 @@ class Worker final : public role::Role {
   Result<> start() override;
   void link(role::Link link) override;
   void reload() override;
+  void pressure(tuning::Pressure level, const std::string& text) override;
   void drain(uint32_t grace_ms, const std::string& text) override;
   std::string view() override;
 
@@ -52,8 +53,10 @@ class Worker final : public role::Role {
   uint64_t next_key_ = 1;                 // a session may come again before its last life ended
   TrackerLink* tracker_ = nullptr;        // the present one; owned by its coroutine
   size_t told_sessions_ = 0;              // in the last Load
-  uint64_t tidied_key_ = 1;               // next_key_ at the last tidy()
-  std::string shutdown_text_;             // draining when not empty
+  uint32_t late_ms_ = 0;                  // the loop's, at the last housekeeping
+  uint32_t told_late_ms_ = 0;
+  uint64_t tidied_key_ = 1;    // next_key_ at the last tidy()
+  std::string shutdown_text_;  // draining when not empty
   io::Fd statm_;
   bool leaving_ = false;
 };
