@@ -34,6 +34,9 @@ io::Task<Result<Connection::Next>> Connection::attempt(Attempt attempt) {
       co_return std::unexpected(slept.error());
     }
   }
+  Result<bool> turn = co_await wait_for_turn(attempt.tag);
+  if (!turn) co_return std::unexpected(turn.error());
+  if (!*turn) co_return Next::kGoOn;
   std::string tag = attempt.tag;
   std::string mechanism = attempt.mechanism;
   AuthClient::Exchange exchange(services_.auth);
@@ -47,6 +50,25 @@ io::Task<Result<Connection::Next>> Connection::attempt(Attempt attempt) {
     co_return co_await hand_over(std::move(tag), *std::move(answer), std::move(mechanism));
   }
   co_return co_await failed(std::move(tag), *std::move(answer));
+}
+
+io::Task<Result<bool>> Connection::wait_for_turn(std::string tag) {
+  std::optional<uint64_t> wait_ms;
+  if (!services_.refuses()) {
+    wait_ms = services_.logins.take(services_.loop.now_ms(), kPacedMsMax);
+  }
+  if (!wait_ms) {
+    ++services_.counters.refused_logins;
+    say(tag, fmt::format("NO {}", refusal(services_.pressure_text)));
+    co_return false;
+  }
+  if (*wait_ms > 0) {
+    ++services_.counters.paced_logins;
+    if (auto slept = co_await services_.loop.sleep(*wait_ms); !slept) {
+      co_return std::unexpected(slept.error());
+    }
+  }
+  co_return true;
 }
 
 // Up to auth's last word. kExists: the client was answered already.

@@ -70,6 +70,13 @@ io::Task<Result<void>> Connection::run() {
   }
 }
 
+io::Task<Result<void>> Connection::refuse() {
+  Result<void> secured = co_await transport_.start_tls();
+  if (!secured) co_return secured;
+  bye(refusal(services_.pressure_text));
+  co_return Result<void>();
+}
+
 void Connection::drop_last() {
   reader_.release();
   transport_.consume(std::exchange(last_bytes_, 0));

@@ -29,6 +29,8 @@ class Connection {
 
   // Ends when the connection was handed over (no error) or is to be closed; the error says why.
   io::Task<Result<void>> run();
+  // Instead of run(): over TLS, "* BYE" and why.
+  io::Task<Result<void>> refuse();
   // After run(): "* BYE text", if there is still somebody to say it to.
   void bye(std::string_view text);
 
@@ -64,6 +66,8 @@ class Connection {
   // was told so.
   io::Task<Result<std::optional<io::Secret>>> ask(std::string_view challenge,
                                                   const std::string& tag);
+  // By pressure. False: it is refused and told so.
+  io::Task<Result<bool>> wait_for_turn(std::string tag);
   io::Task<Result<Next>> failed(std::string tag, AuthAnswer answer);
   io::Task<Result<Next>> hand_over(std::string tag, AuthAnswer granted, std::string mechanism);
 

@@ -53,6 +53,40 @@ TEST(Connection, a_login_hands_over_all_that_was_read_and_says_nothing) {
   perform(log_in, allow_plaintext);
 }
 
+io::Task<void> refused_by_pressure(Stage* stage, Client* client) {
+  co_await client->line();
+  stage->services.pressure = tuning::Pressure::kCritical;
+  stage->services.pressure_text = "The server is short of memory";
+  co_await client->send("s LOGIN anna secret\r\n");
+  EXPECT_EQ(co_await client->line(),
+            "s NO [UNAVAILABLE] The server is short of memory, try again later\r\n");
+  EXPECT_TRUE(stage->to_auth.empty()) << "nobody was asked about the password";
+  stage->services.pressure = tuning::Pressure::kPressed;
+  co_await client->send("t LOGIN anna secret\r\n");
+  co_await until_handed_over(stage);
+  EXPECT_EQ(stage->handover->tag(), "t");
+}
+TEST(Connection, a_login_that_pressure_refuses_is_told_why_and_may_be_tried_again) {
+  perform(refused_by_pressure, [](Stage& stage) {
+    stage.services.policy.plaintext_auth = true;
+    stage.services.policy.refuse_logins = true;
+  });
+}
+
+io::Task<void> paced(Stage* stage, Client* client) {
+  co_await client->line();
+  co_await client->send("s LOGIN anna secret\r\n");
+  EXPECT_EQ(co_await client->line(), "s NO [UNAVAILABLE] The server is busy, try again later\r\n");
+  EXPECT_EQ(stage->services.counters.refused_logins, 1u);
+}
+TEST(Connection, a_login_whose_turn_would_come_too_late_is_told_at_once) {
+  perform(paced, [](Stage& stage) {
+    stage.services.policy.plaintext_auth = true;
+    stage.services.logins.set_rate(0.001);
+    stage.services.logins.take(stage.loop.now_ms(), 0);  // another's
+  });
+}
+
 io::Task<void> literals(Stage* stage, Client* client) {
   co_await client->line();
   co_await client->send("t LOGIN {4}\r\n");

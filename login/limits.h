@@ -41,6 +41,12 @@ inline constexpr size_t kAuthMessagesMax = 16 * 1024;
 inline constexpr size_t kClientIdBytesMax = 256;
 // Connections taken from a listener before others get their turn.
 inline constexpr unsigned kAcceptBatch = 64;
+// Connections over TLS that are refused by pressure at a time: each costs a handshake of 1 ms and
+// some 100 KiB for as long as it takes, and is worth no more. Others are closed without a word.
+inline constexpr uint32_t kRefusalsMax = 32;
+inline constexpr uint64_t kRefusalMs = 5'000;
+// A login that would wait for longer by pressure is told to come again.
+inline constexpr uint64_t kPacedMsMax = 5'000;
 // Waiting connections to look through for one that can be dropped for a newer one.
 inline constexpr unsigned kEvictScanMax = 64;
 

@@ -69,6 +69,12 @@ class LoginMain : public testing::Test {
     port_ = ntohs(address.sin_port);
     master_.fork_role(login_main);
   }
+  void press(uint32_t level, const std::string& text) {
+    wire::MasterToRole message;
+    message.mutable_pressure()->set_level(level);
+    message.mutable_pressure()->set_text(text);
+    master_.tell(message);
+  }
   // `extra`: a page that login gets beside the listener; stays the caller's.
   using Kind = wire::MasterToRole::Resource;
   void start(uint32_t max_connections, uint32_t per_address,
@@ -81,6 +87,7 @@ class LoginMain : public testing::Test {
     login->set_timeout_ms(60'000);
     login->set_max_attempts(3);
     settings.mutable_auth()->add_mechanisms("PLAIN");
+    settings.mutable_pressure()->set_refuse_logins(true);
     master_.start(wire::LOGIN, settings);
     master_.give(Kind::LISTENER, "imap", listener_.get());
     if (extra) master_.give(extra->first, "", extra->second);
@@ -206,6 +213,25 @@ TEST_F(LoginMain, tells_how_long_its_queue_is) {
     EXPECT_EQ(await(1), 1u);
   }
   EXPECT_EQ(await(0), 0u);
+}
+
+TEST_F(LoginMain, where_pressure_is_critical_a_new_connection_hears_why_it_is_refused) {
+  start(100, 100);
+  Client early(port_);
+  EXPECT_EQ(early.line().substr(0, 4), "* OK");
+  press(3, "The server is short of memory");
+  EXPECT_NE(master_.view().find("pressure=critical"), std::string::npos);
+  Client late(port_);
+  EXPECT_EQ(late.line(), "* BYE [UNAVAILABLE] The server is short of memory, try again later\r\n");
+  EXPECT_EQ(late.line(), "");
+  early.say("a LOGIN anna secret\r\n");
+  EXPECT_EQ(early.line(), "a NO [UNAVAILABLE] The server is short of memory, try again later\r\n");
+  press(99, "of a later release");  // the highest
+  EXPECT_NE(master_.view().find("pressure=critical refused_connections=1 "), std::string::npos);
+  press(2, "");
+  EXPECT_NE(master_.view().find("pressure=pressed"), std::string::npos);
+  Client calm(port_);
+  EXPECT_EQ(calm.line().substr(0, 4), "* OK");
 }
 
 TEST_F(LoginMain, the_oldest_makes_room_for_the_newest) {

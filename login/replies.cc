@@ -1,5 +1,7 @@
 #include "login/replies.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace dormouse::login {
@@ -16,6 +18,10 @@ Policy Policy::from(const wire::Settings& settings) {
   policy.max_attempts = login.max_attempts();
   policy.failure_delay_ms = login.failure_delay_ms();
   policy.plaintext_auth = login.plaintext_auth();
+  // A half each for two processes: together they are what the operator allows.
+  policy.logins_per_second =
+      double(settings.pressure().logins_per_second()) / std::max(login.processes(), 1u);
+  policy.refuse_logins = settings.pressure().refuse_logins();
   return policy;
 }
 
@@ -41,6 +47,11 @@ std::string capabilities(const Policy& policy, const Standing& standing) {
     if (offers(policy, standing, mechanism)) text += " AUTH=" + mechanism;
   }
   return text;
+}
+
+std::string refusal(std::string_view reason) {
+  return fmt::format("[UNAVAILABLE] {}, try again later",
+                     one_line(reason.empty() ? "The server is busy" : reason));
 }
 
 std::string one_line(std::string_view text) {

@@ -29,6 +29,9 @@ std::string capabilities(const Policy& policy, const Standing& standing);
 // "name=value; ..." of an ID command (RFC 2971), for log and view: at most kClientIdBytesMax bytes,
 // printable ASCII.
 std::string client_id_text(const imap::Id& id);
+// "[UNAVAILABLE] <reason>, try again later" (RFC 5530), behind BYE or NO, to who is refused by
+// pressure.
+std::string refusal(std::string_view reason);
 // One line of text as a response may have it: controls and 8-bit bytes become "?".
 std::string one_line(std::string_view text);
 

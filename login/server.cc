@@ -95,6 +95,7 @@ void LoginServer::link(role::Link link) {
 
 void LoginServer::reload() {
   services_.policy = Policy::from(process_.settings());
+  pace();
   if (auto taken = take_certificates(); !taken) {
     // The former certificates stay: a wrong one must not end the service.
     role::log_error("reload-failed", {{"what", "certificates"}, {"reason", taken.error().message}});
@@ -140,9 +141,51 @@ bool LoginServer::accept_one(const Listener& listener, int& error) {
 }
 
 void LoginServer::welcome(Arrival arrival) {
+  if (services_.refuses()) {
+    if (refuse(arrival.socket, arrival.implicit_tls)) {
+      process_.scope().spawn(refuse_in_tls(std::move(arrival.socket), std::move(arrival.peer),
+                                           arrival.local_port));
+    }
+    return;
+  }
   if (!admit(arrival.peer, arrival.socket, arrival.implicit_tls)) return;
   process_.scope().spawn(serve(std::move(arrival.socket), std::move(arrival.peer),
                                arrival.local_port, arrival.implicit_tls));
+}
+
+// The server is pressed too hard for one more. True: it must shake hands to be told so.
+bool LoginServer::refuse(const io::Fd& socket, bool implicit_tls) {
+  if (implicit_tls && refusing_ < kRefusalsMax) {
+    ++refusing_;
+    ++services_.counters.refused_connections;
+    return true;
+  }
+  if (implicit_tls) {
+    ++services_.counters.dropped_connections;
+    return false;
+  }
+  ++services_.counters.refused_connections;
+  const std::string text = fmt::format("* BYE {}\r\n", refusal(services_.pressure_text));
+  (void)::send(socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return false;
+}
+
+io::Task<void> LoginServer::refuse_in_tls(io::Fd socket, PeerAddress peer, uint16_t local_port) {
+  Connection connection(services_, std::move(socket), std::move(peer), local_port, true);
+  // Whether it took the word or not is its own affair.
+  [[maybe_unused]] auto told = co_await io::with_timeout(kRefusalMs, connection.refuse());
+  --refusing_;
+}
+
+void LoginServer::pressure(tuning::Pressure level, const std::string& text) {
+  services_.pressure = level;
+  services_.pressure_text = text;
+  pace();
+}
+
+void LoginServer::pace() {
+  bool pressed = services_.pressure >= tuning::Pressure::kPressed;
+  services_.logins.set_rate(pressed ? services_.policy.logins_per_second : 0);
 }
 
 bool LoginServer::admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls) {
@@ -233,11 +276,15 @@ std::string LoginServer::view() {
              "login: connections={} addresses={} authenticating={} auth={} ssl_objects={}\n"
              "  accepted={} handed_over={} failed_attempts={} timed_out={} evicted={} "
              "refused_address={} penalties={}\n"
-             "  handshakes={} resumed={} failed={}\n",
+             "  handshakes={} resumed={} failed={}\n"
+             "  pressure={} refused_connections={} dropped_connections={} refused_logins={} "
+             "paced_logins={}\n",
              open_.size(), per_address_.size(), services_.auth.exchanges(),
              services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(), c.accepted,
              c.handed_over, c.failed_attempts, c.timed_out, c.evicted, c.refused_address,
-             services_.penalties.size(), c.handshakes, c.handshakes_resumed, c.handshakes_failed) +
+             services_.penalties.size(), c.handshakes, c.handshakes_resumed, c.handshakes_failed,
+             tuning::name_of(services_.pressure), c.refused_connections, c.dropped_connections,
+             c.refused_logins, c.paced_logins) +
          pacing_view() + services_.dens.view();
 }
 

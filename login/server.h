@@ -28,6 +28,7 @@ class LoginServer final : public role::Role {
   Result<> start() override;
   void link(role::Link link) override;
   void reload() override;
+  void pressure(tuning::Pressure level, const std::string& text) override;
   void drain(uint32_t grace_ms, const std::string& text) override;
   std::string view() override;
 
@@ -65,9 +66,12 @@ class LoginServer final : public role::Role {
   void tell_queue(bool emptied);
   std::string pacing_view() const;
   void welcome(Arrival arrival);
+  bool refuse(const io::Fd& socket, bool implicit_tls);
+  void pace();
   bool admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls);
   void make_room();
   io::Task<void> serve(io::Fd socket, PeerAddress peer, uint16_t local_port, bool implicit_tls);
+  io::Task<void> refuse_in_tls(io::Fd socket, PeerAddress peer, uint16_t local_port);
   void close(uint64_t serial, std::string last_word);
   io::Task<void> finish_drain();
 
@@ -77,6 +81,7 @@ class LoginServer final : public role::Role {
   io::Scope* accepting_ = nullptr;  // in the frame of accept_everywhere()
   std::map<uint64_t, Open> open_;   // by age
   uint64_t next_serial_ = 1;
+  uint32_t refusing_ = 0;  // of open_: shaking hands to be told BYE
   std::unordered_map<AddressKey, uint32_t, AddressKeyHash> per_address_;  // of open_
   std::unique_ptr<io::Event> all_closed_;                                 // drain waits for it
   bool filtered_ = false;              // the kernel paces: what is accepted has its filter

@@ -12,6 +12,8 @@
 #include "login/limits.h"
 #include "login/penalties.h"
 #include "login/transport.h"
+#include "tuning/pressure_level.h"
+#include "tuning/pressure_spacing.h"
 #include "wire/settings.pb.h"
 
 namespace dormouse::login {
@@ -26,7 +28,9 @@ struct Policy {
   uint32_t timeout_ms = 0;
   uint32_t max_attempts = 0;
   uint32_t failure_delay_ms = 0;
-  bool plaintext_auth = false;  // off loopback without TLS
+  bool plaintext_auth = false;   // off loopback without TLS
+  double logins_per_second = 0;  // of this process where the server is pressed; 0: no bound
+  bool refuse_logins = false;    // where it is critical
 
   static Policy from(const wire::Settings& settings);
 };
@@ -41,6 +45,11 @@ struct Counters {
   uint64_t refused_address = 0;
   uint64_t evicted = 0;
   uint64_t timed_out = 0;
+  // By pressure: connections told BYE, or closed without a word; logins told NO, or made to wait.
+  uint64_t refused_connections = 0;
+  uint64_t dropped_connections = 0;
+  uint64_t refused_logins = 0;
+  uint64_t paced_logins = 0;
 };
 
 struct Services {
@@ -58,6 +67,11 @@ struct Services {
   DenDirectory dens;
   Penalties penalties;
   Counters counters;
+  tuning::Pressure pressure = tuning::Pressure::kCalm;
+  std::string pressure_text;  // for who is refused
+  tuning::Spacing logins;     // while pressed
+
+  bool refuses() const { return policy.refuse_logins && pressure >= tuning::Pressure::kCritical; }
 };
 
 }  // namespace dormouse::login

@@ -159,6 +159,7 @@ struct Stage {
   tls::RecordCrypto client_crypto;
   PeerAddress peer;
   bool implicit_tls = false;
+  bool refuse = false;  // the connection is one too many
   // Seen by the fakes.
   std::vector<wire::LoginToAuth> to_auth;
   std::optional<wire::LoginToDen::Handover> handover;
@@ -225,7 +226,8 @@ inline io::Task<void> play_den(Stage* stage) {
 
 inline io::Task<void> play_login(Stage* stage, io::Fd socket) {
   Connection connection(stage->services, std::move(socket), stage->peer, 143, stage->implicit_tls);
-  auto result = co_await io::with_timeout(stage->services.policy.timeout_ms, connection.run());
+  auto result = co_await io::with_timeout(stage->services.policy.timeout_ms,
+                                          stage->refuse ? connection.refuse() : connection.run());
   if (!result) {
     stage->ended = result.error();
     if (result.error().kind == ErrorKind::kTimeout) connection.bye("Login timed out");

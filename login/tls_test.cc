@@ -153,5 +153,17 @@ TEST(Certificates, chain_and_key_are_taken_apart) {
   EXPECT_FALSE(split_pem("-----BEGIN CERTIFICATE-----\n"));
 }
 
+io::Task<void> refused(Stage*, Client* client) {
+  auto context = client_context();
+  EXPECT_TRUE(co_await client->start_tls(&context));
+  EXPECT_EQ(co_await client->rest(), "* BYE [UNAVAILABLE] The server is busy, try again later\r\n");
+}
+TEST(LoginTls, one_that_pressure_refuses_hears_why_under_tls) {
+  perform(refused, [](Stage& stage) {
+    with_implicit_tls(stage);
+    stage.refuse = true;
+  });
+}
+
 }  // namespace
 }  // namespace dormouse::login::test
