@@ -1,0 +1,53 @@
+"""For the scripts that press a server: a Dormouse of their own (that of the tests) and a
+dormouse-load that is driven by commands."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "e2e"))
+
+
+def use_build(build):
+    """Before anything of the tests is imported."""
+    os.environ["DORMOUSE"] = os.path.join(build, "dormouse")
+    return os.path.join(build, "loadtest", "dormouse-load")
+
+
+class Load:
+    """`dormouse-load sleep` with its control channel."""
+
+    def __init__(self, binary, server, sessions, users, *options):
+        self.process = subprocess.Popen(
+            [binary, "sleep", "-q", "--control", "-", "--target", f"127.0.0.1:{server.port}",
+             "--user", "u%d", "--password", "pw%d", "--first-user", "0", "-n", str(sessions),
+             "--users", str(users), "--maildir", f"{server.mail_root}/%u/Maildir",
+             *map(str, options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def begin(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("dormouse-load ended")
+        return json.loads(line)
+
+    def ask(self, command):
+        self.begin(command)
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=120)
+        self.process.stdout.close()
+
+
+def counted(view, name):
+    """The sum of every `name=` in a view."""
+    return sum(int(number) for number in re.findall(rf"\b{name}=(\d+)", view))
