@@ -73,7 +73,7 @@ TEST(RefreshQueue, fewer_run_after_a_refusal_and_more_again_as_answers_come) {
   // All of a window refused at one moment, spread as the tracker does: halved once.
   for (uint32_t slot = 0; slot < 64; ++slot) {
     queue.done(false);
-    queue.hold_back(slot, false, 500 + slot * 7);
+    queue.hold_back(slot, false, 1000 + slot * 7);
   }
   EXPECT_EQ(running(2000), 32u);
   for (uint32_t slot = 0; slot < 32; ++slot) {

@@ -50,25 +50,25 @@ TEST(RefreshQueue, a_slot_is_queued_once_and_a_change_overtakes_a_sweep) {
   queue.add(2, false);
   queue.add(3, false);
   queue.forget(3);
-  auto first = queue.next();
+  auto first = queue.next(0);
   ASSERT_TRUE(first);
   EXPECT_EQ(first->slot, 2u);
   EXPECT_FALSE(first->sweep);
-  auto second = queue.next();
+  auto second = queue.next(0);
   ASSERT_TRUE(second);
   EXPECT_EQ(second->slot, 1u);
   EXPECT_TRUE(second->sweep);
-  EXPECT_FALSE(queue.next());
+  EXPECT_FALSE(queue.next(0));
 }
 
 TEST(RefreshQueue, only_so_many_run_at_a_time) {
   RefreshQueue queue(1000);
   for (uint32_t slot = 0; slot < 1000; ++slot) queue.add(slot, false);
   uint32_t running = 0;
-  while (queue.next()) ++running;
+  while (queue.next(0)) ++running;
   EXPECT_EQ(running, RefreshQueue::kRunningMax);
-  queue.done();
-  EXPECT_TRUE(queue.next());
+  queue.done(true);
+  EXPECT_TRUE(queue.next(0));
 }
 
 }  // namespace
