@@ -143,8 +143,8 @@ bool LoginServer::accept_one(const Listener& listener, int& error) {
 void LoginServer::welcome(Arrival arrival) {
   if (services_.refuses()) {
     if (refuse(arrival.socket, arrival.implicit_tls)) {
-      process_.scope().spawn(refuse_in_tls(std::move(arrival.socket), std::move(arrival.peer),
-                                           arrival.local_port));
+      process_.scope().spawn(
+          refuse_in_tls(std::move(arrival.socket), std::move(arrival.peer), arrival.local_port));
     }
     return;
   }

@@ -110,8 +110,7 @@ constexpr std::array kSchema = {
         "Connections at once after a quiet time; 0: as many as the rate lets in in 2 seconds.",
         [](Settings& s, const V& v) { s.wire.mutable_admission()->set_burst(u32(v)); }},
     SettingKey{
-        "admission.prefix_share", Type::kCount, "10", 1, 100, "", "",
-        "admission.prefix_percent",
+        "admission.prefix_share", Type::kCount, "10", 1, 100, "", "", "admission.prefix_percent",
         "Of rate and burst, what one network (IPv4 /24, IPv6 /48) gets before all others get "
         "theirs. It may have more when nobody else wants it.",
         [](Settings& s, const V& v) { s.wire.mutable_admission()->set_prefix_percent(u32(v)); }},

@@ -28,8 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)tuning::reclaimable_bytes(text, false);
   // mountinfo, a NUL, cgroup.
   size_t end = std::min(text.find('\0'), text.size());
-  auto place = tuning::find_memory_cgroup(text.substr(0, end),
-                                          text.substr(std::min(end + 1, text.size())));
+  auto place =
+      tuning::find_memory_cgroup(text.substr(0, end), text.substr(std::min(end + 1, text.size())));
   if (place) {
     DORMOUSE_CHECK(place->mount.starts_with('/'), "a mount is somewhere");
     DORMOUSE_CHECK(place->path.empty() || place->path.starts_with('/'), "below the mount");
