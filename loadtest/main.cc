@@ -1,9 +1,11 @@
 // dormouse-load: load for IMAP servers. `sleep` is many idle clients, `stress` busy ones, `storm`
-// all at once, `soak` both for a long time.
+// all at once, `soak` both for a long time. `simulate` needs no server: it replays traces of
+// clients under park policies.
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 
+#include "loadtest/simulate_command.h"
 #include "loadtest/sleep_command.h"
 #include "loadtest/soak_command.h"
 #include "loadtest/stress_command.h"
@@ -11,6 +13,7 @@
 namespace {
 
 using dormouse::loadtest::ConnectionOptions;
+using dormouse::loadtest::SimulateOptions;
 using dormouse::loadtest::SleepOptions;
 using dormouse::loadtest::SoakOptions;
 using dormouse::loadtest::StressOptions;
@@ -164,6 +167,20 @@ void add_load_options(CLI::App& sleep, SleepOptions& options) {
   sleep.add_flag("-q,--quiet", options.quiet, "no progress on standard error");
 }
 
+void add_simulate_options(CLI::App& simulate, SimulateOptions& options) {
+  simulate.add_option("traces", options.traces,
+                      "files of `dormouse trace` (default: invented ones)");
+  simulate.add_option("--users", options.users, "of the invented traces")->capture_default_str();
+  simulate.add_option("--hours", options.hours, "of the invented traces")
+      ->check(CLI::Range(1, 24 * 31))
+      ->capture_default_str();
+  simulate.add_option("--seed", options.seed, "of the invented traces")->capture_default_str();
+  simulate.add_option("--write", options.write_path, "write the invented mixed trace there");
+  simulate.add_option("--json", options.json_path, "file for all results");
+  simulate.add_option("--plot", options.plot_path,
+                      "file for a plot of worker-seconds over latency added (SVG)");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -191,7 +208,11 @@ int main(int argc, char** argv) {
   CLI::App* stress = app.add_subcommand("stress", "clients that do anything, and check everything");
   add_connection_options(*stress, stress_options);
   add_stress_options(*stress, stress_options);
+  SimulateOptions simulate_options;
+  CLI::App* simulate = app.add_subcommand("simulate", "what park policies would cost, by traces");
+  add_simulate_options(*simulate, simulate_options);
   CLI11_PARSE(app, argc, argv);
+  if (simulate->parsed()) return dormouse::loadtest::simulate_command(simulate_options);
   if (soak->parsed()) return dormouse::loadtest::soak_command(soak_options);
   if (storm->parsed()) return dormouse::loadtest::storm_command(storm_options);
   if (stress->parsed()) return dormouse::loadtest::stress_command(stress_options);

@@ -51,30 +51,47 @@ struct Scale {
 
 bool shown(const PlotPanel& panel, double value) { return !panel.logarithmic || value > 0; }
 
-Scale scale_of(const PlotPanel& panel) {
-  Scale scale{.logarithmic = panel.logarithmic};
-  double least = INFINITY;
-  double most = 0;
-  for (const PlotLine& line : panel.lines) {
-    for (auto [seconds, value] : line.points) {
-      if (!shown(panel, value)) continue;
-      least = std::min(least, value);
-      most = std::max(most, value);
-    }
-  }
-  if (most == 0)
-    return panel.logarithmic ? Scale{.low = 1, .high = 10, .logarithmic = true} : scale;
-  if (!panel.logarithmic) {
-    scale.high = most * 1.05;
-    return scale;
-  }
+// To whole decades.
+Scale decades(double least, double most) {
+  Scale scale{.logarithmic = true};
+  if (most <= 0) return {.low = 1, .high = 10, .logarithmic = true};
   scale.low = std::pow(10, std::floor(std::log10(least)));
   scale.high = std::pow(10, std::ceil(std::log10(most) + 1e-9));
   if (scale.high <= scale.low) scale.high = scale.low * 10;
   return scale;
 }
 
-void draw_panel(const PlotPanel& panel, double top, double seconds, std::string& svg) {
+Scale scale_of(const PlotPanel& panel) {
+  double least = INFINITY;
+  double most = 0;
+  for (const PlotLine& line : panel.lines) {
+    for (auto [x, value] : line.points) {
+      if (!shown(panel, value)) continue;
+      least = std::min(least, value);
+      most = std::max(most, value);
+    }
+  }
+  if (panel.logarithmic) return decades(least, most);
+  return most == 0 ? Scale{} : Scale{.high = most * 1.05};
+}
+
+Scale axis_of(const std::vector<PlotPanel>& panels, const PlotAxis& axis) {
+  double least = INFINITY;
+  double most = axis.logarithmic ? 0 : 1;
+  for (const PlotPanel& panel : panels) {
+    for (const PlotLine& line : panel.lines) {
+      for (auto [x, value] : line.points) {
+        if (axis.logarithmic && x <= 0) continue;
+        least = std::min(least, x);
+        most = std::max(most, x);
+      }
+    }
+  }
+  return axis.logarithmic ? decades(least, most) : Scale{.high = most};
+}
+
+void draw_panel(const PlotPanel& panel, double top, const Scale& axis, const std::string& unit,
+                std::string& svg) {
   auto out = std::back_inserter(svg);
   double width = kWidth - kLeft - kRight;
   Scale scale = scale_of(panel);
@@ -87,20 +104,27 @@ void draw_panel(const PlotPanel& panel, double top, double seconds, std::string&
     fmt::format_to(out,
                    "<path d=\"M{} {:.1f}H{}\" stroke=\"#ddd\"/>"
                    "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n"
-                   "<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.4g} s</text>\n",
+                   "<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.4g} {}</text>\n",
                    kLeft, y, kWidth - kRight, kLeft - 6, y + 4, value, x, top + kPanelHeight + 16,
-                   seconds * i / kTicks);
+                   axis.tick(i), escaped(unit));
   }
   double legend = kWidth - kRight;
   for (const PlotLine& line : panel.lines) {
     std::string path;
+    std::string dots;
     for (auto [at, value] : line.points) {
-      if (!shown(panel, value)) continue;
-      fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L',
-                     kLeft + width * at / seconds, top + kPanelHeight * (1 - scale.place(value)));
+      if (!shown(panel, value) || (axis.logarithmic && at <= 0)) continue;
+      double x = kLeft + width * axis.place(at);
+      double y = top + kPanelHeight * (1 - scale.place(value));
+      fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L', x, y);
+      if (!line.dots) continue;
+      fmt::format_to(std::back_inserter(dots),
+                     "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"/>\n", x, y,
+                     line.color);
     }
     fmt::format_to(out, "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\"/>\n",
                    path.empty() ? "M0 0" : path, line.color);
+    svg += dots;
     fmt::format_to(out, "<text x=\"{}\" y=\"{}\" fill=\"{}\" text-anchor=\"end\">{}</text>\n",
                    legend, top - 8, line.color, escaped(line.name));
     // About 7 pixels a letter in this font, and a gap.
@@ -110,13 +134,9 @@ void draw_panel(const PlotPanel& panel, double top, double seconds, std::string&
 
 }  // namespace
 
-std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels) {
-  double seconds = 1;
-  for (const PlotPanel& panel : panels) {
-    for (const PlotLine& line : panel.lines) {
-      if (!line.points.empty()) seconds = std::max(seconds, line.points.back().first);
-    }
-  }
+std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels,
+                     const PlotAxis& axis) {
+  Scale scale = axis_of(panels, axis);
   double height = kTop + double(panels.size()) * (kPanelHeight + kPanelGap);
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} "
@@ -125,7 +145,7 @@ std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& pan
       "fill=\"white\"/>\n<text x=\"{2}\" y=\"20\" font-size=\"15\">{3}</text>\n",
       kWidth, height, kLeft, escaped(title));
   for (size_t i = 0; i < panels.size(); ++i) {
-    draw_panel(panels[i], kTop + double(i) * (kPanelHeight + kPanelGap), seconds, svg);
+    draw_panel(panels[i], kTop + double(i) * (kPanelHeight + kPanelGap), scale, axis.unit, svg);
   }
   return svg + "</svg>\n";
 }

@@ -1,6 +1,6 @@
 #pragma once
-// A plot over time as SVG 1.1, with nothing but lines and text: panels one above the other, each
-// with its own scale.
+// A plot as SVG 1.1, over time or any other axis, with nothing but lines, dots and text: panels one
+// above the other, each with its own scale.
 
 #include <string>
 #include <utility>
@@ -11,7 +11,8 @@ namespace dormouse::loadtest {
 struct PlotLine {
   std::string name;
   const char* color;                              // SVG's name of it
-  std::vector<std::pair<double, double>> points;  // seconds, value; ascending seconds
+  std::vector<std::pair<double, double>> points;  // x (seconds), value; ascending x
+  bool dots = false;                              // each point marked
 };
 
 struct PlotPanel {
@@ -20,6 +21,13 @@ struct PlotPanel {
   std::vector<PlotLine> lines;
 };
 
-std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels);
+// What the panels share: time from 0 on, unless something else is said.
+struct PlotAxis {
+  std::string unit = "s";
+  bool logarithmic = false;  // then points at 0 are left out
+};
+
+std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels,
+                     const PlotAxis& axis = {});
 
 }  // namespace dormouse::loadtest

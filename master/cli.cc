@@ -13,6 +13,7 @@
 #include "master/role_entry.h"
 #include "master/server.h"
 #include "master/settings.h"
+#include "master/tune.h"
 #include "master/who.h"
 #include "tls/self_signed.h"
 
@@ -34,6 +35,7 @@ struct Arguments {
   bool rsa = false;
   bool sockets = false;
   bool each = false;
+  TuneOptions tune;
 };
 
 // To standard output, in whole or not at all as far as the caller can see.
@@ -130,6 +132,19 @@ int run_command_line(int argc, char** argv) {
       ->capture_default_str();
   certificate_command->add_flag("--rsa", arguments.rsa, "RSA instead of ECDSA");
 
+  CLI::App* tune_command = app.add_subcommand(
+      "tune", "compare what the sessions need with what this machine's limits allow");
+  tune_command
+      ->add_option("--sessions,-n", arguments.tune.sessions,
+                   "how many (default: den.sessions of the settings)")
+      ->check(CLI::Range(1, 100'000'000));
+  tune_command->add_flag("--apply", arguments.tune.apply,
+                         "set what is missing, now and for every boot");
+  tune_command->add_flag("--inotify", arguments.tune.inotify, "as if there were no fanotify");
+  tune_command->add_option("--root", arguments.tune.root,
+                           "a directory to read and write instead of /, for a try");
+  add_settings_option(tune_command, arguments);
+
   CLI::App* role_command = app.add_subcommand("role")->group("");
   role_command->add_option("name", arguments.role)->required();
   role_command->add_option("index", arguments.role_index);
@@ -148,6 +163,10 @@ int run_command_line(int argc, char** argv) {
     return deliver(arguments.settings_file, arguments.user, arguments.mailbox);
   }
   if (who_command->parsed()) return who_sockets(arguments.settings_file, arguments.each);
+  if (tune_command->parsed()) {
+    arguments.tune.settings_file = arguments.settings_file;
+    return tune(arguments.tune);
+  }
   if (certificate_command->parsed()) return make_certificate(arguments);
   return run_role(arguments.role);
 }

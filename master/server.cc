@@ -19,6 +19,7 @@
 #include "master/service_manager.h"
 #include "master/settings.h"
 #include "master/supervisor.h"
+#include "master/tune.h"
 #include "master/who.h"
 #include "role/log.h"
 #include "role/process.h"
@@ -315,6 +316,7 @@ int serve(const std::string& settings_file) {
   if (!resources->no_change_group.empty()) {
     role::log_warning("no-fanotify", {{"reason", resources->no_change_group}});
   }
+  warn_of_limits(*settings, open_files, !resources->no_change_group.empty());
   auto loop = io::Loop::create();
   if (!loop) return refuse(EX_OSERR, "server-cannot-start", loop.error());
   Server server(**loop, std::move(*settings), std::move(*resources), std::move(probe),
