@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ebpf/admission_filter.h"
+
 namespace dormouse::ebpf {
 namespace {
 
@@ -24,6 +26,29 @@ admission_rates limits_of(const AdmissionRates& rates, uint32_t shares) {
   limits.prefix_interval_ns = std::min(limits.interval_ns * 100 / percent, kPrefixIntervalNsMax);
   limits.prefix_depth_ns = std::max<uint64_t>(burst * percent / 100, 1) * limits.prefix_interval_ns;
   return limits;
+}
+
+const char* verdict_name(unsigned verdict) {
+  switch (verdict) {
+    case ADMISSION_WITHIN:
+      return "within";
+    case ADMISSION_OVER:
+      return "over";
+    case ADMISSION_DROPPED_SHARE:
+      return "dropped_share";
+    case ADMISSION_DROPPED_RATE:
+      return "dropped_rate";
+    case ADMISSION_UNPACED:
+      return "unpaced";
+    case ADMISSION_UNREADABLE:
+      return "unreadable";
+    case ADMISSION_CONTENDED:
+      return "contended";
+    case ADMISSION_COMPLETED:
+      return "completed";
+    default:
+      return "unknown";
+  }
 }
 
 Result<AdmissionControl> AdmissionControl::over(int page) {

@@ -97,10 +97,6 @@ void Session::mailbox_changed(int64_t mailbox_id) {
   if (waiting_ != nullptr) waiting_->cancel();
 }
 
-void Session::wake() {
-  if (waiting_ != nullptr) waiting_->cancel();
-}
-
 io::Task<void> Session::run() {
   auto lived = co_await live();
   if (!lived && !bye_text_.empty()) {

@@ -29,7 +29,6 @@
 #include "imap/syntax/command_reader.h"
 #include "imap/user.h"
 #include "io/loop.h"
-#include "tuning/pressure_level.h"
 #include "wire/settings.pb.h"
 
 namespace dormouse::imap {
@@ -53,7 +52,6 @@ struct SessionHost {
   io::Loop& loop;
   wire::Settings::Worker settings;
   SessionCounters counters;
-  tuning::Pressure pressure = tuning::Pressure::kCalm;  // of the server (docs/pressure.md)
 };
 
 enum class Condition : uint8_t { kOk, kNo, kBad };
@@ -81,8 +79,6 @@ class Session final : public ChangeListener {
   // The server goes down: BYE with this text once the command under way is done.
   void shut_down(std::string text);
   void mailbox_changed(int64_t mailbox_id) override;
-  // One that waits for its client looks at once what is due.
-  void wake();
   // One line of the worker's view.
   std::string describe() const;
   uint64_t id() const { return id_; }

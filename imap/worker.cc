@@ -77,10 +77,7 @@ Result<> Worker::start() {
 void Worker::reload() { host_.settings = process_.settings().worker(); }
 
 void Worker::pressure(tuning::Pressure level, const std::string& /*text*/) {
-  host_.pressure = level;
   users_.set_bytes_max(idle_store_bytes_max(level));
-  // Those that wait count their quiet time anew, by what the level allows.
-  for (auto& [key, running] : sessions_) running.session->wake();
 }
 
 void Worker::link(role::Link link) {
@@ -177,8 +174,8 @@ void Worker::tell_load() {
   wire::WorkerToTracker message;
   message.mutable_load()->set_sessions(uint32_t(sessions_.size()));
   message.mutable_load()->set_memory_bytes(memory_bytes());
-  if (tracker_ != nullptr && !tracker_->outbox.push(message)) tracker_->hang_up();
   message.mutable_load()->set_late_ms(late_ms_);
+  if (tracker_ != nullptr && !tracker_->outbox.push(message)) tracker_->hang_up();
   told_sessions_ = sessions_.size();
   told_late_ms_ = late_ms_;
 }

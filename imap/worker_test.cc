@@ -14,7 +14,7 @@
 #include <filesystem>
 
 #include "imap/worker_main.h"
-#include "role/log.h"
+#include "role/test_master.h"
 #include "wire/link.h"
 
 namespace dormouse::imap {
@@ -24,15 +24,6 @@ using ::testing::HasSubstr;
 
 // Neither may be anybody's on the machine that runs the tests.
 constexpr uint32_t kMailUids[] = {64101, 64102};
-
-template <class T>
-T next(io::Channel& from) {
-  pollfd wait{.fd = from.fd(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(poll(&wait, 1, 10'000), 1);
-  auto received = wire::try_receive<T>(from);
-  EXPECT_TRUE(received) << received.error().message;
-  return received ? received->message : T();
-}
 
 std::pair<io::Channel, io::Channel> channel_pair() {
   auto ends = io::Channel::pair();
@@ -48,22 +39,10 @@ class WorkerTest : public testing::Test {
     directory_ = pattern;
     ASSERT_EQ(chmod(pattern, 0755), 0);
   }
-  void TearDown() override {
-    control_.close();
-    if (child_ > 0) waitpid(child_, nullptr, 0);
-    std::filesystem::remove_all(directory_);
-  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
 
   void start(bool switch_identity) {
-    auto [mine, theirs] = channel_pair();
-    control_ = std::move(mine);
-    child_ = fork();
-    if (child_ == 0) {
-      control_.close();
-      if (theirs.fd() != 3) dup2(theirs.fd(), 3);
-      role::set_log_level(role::LogLevel::kError);
-      std::exit(worker_main());
-    }
+    master_.fork_role(worker_main);
     wire::MasterToRole message;
     auto* start = message.mutable_start();
     start->set_role(wire::WORKER);
@@ -71,16 +50,10 @@ class WorkerTest : public testing::Test {
     start->mutable_settings()->set_log_level("error");
     start->set_privileged(switch_identity);
     start->set_switch_identity(switch_identity);
-    ASSERT_TRUE(wire::try_send(control_, message));
-    message.mutable_go();
-    ASSERT_TRUE(wire::try_send(control_, message));
-    ASSERT_TRUE(next<wire::RoleToMaster>(control_).has_ready());
-    auto [tracker, workers] = channel_pair();
-    tracker_ = std::move(tracker);
-    message.mutable_link()->set_peer(wire::TRACKER);
-    int fd = workers.fd();
-    ASSERT_TRUE(wire::try_send(control_, message, std::span(&fd, 1)));
-    ASSERT_TRUE(next<wire::WorkerToTracker>(tracker_).has_load());
+    master_.tell(message);
+    master_.go();
+    tracker_ = master_.link(wire::TRACKER);
+    ASSERT_TRUE(role::next<wire::WorkerToTracker>(tracker_).has_load());
   }
 
   // A new session of a user; answers the den's end of its channel.
@@ -116,7 +89,7 @@ class WorkerTest : public testing::Test {
   static std::string read_until(io::Channel& den, const std::string& what) {
     std::string text;
     while (text.find(what) == std::string::npos) {
-      auto message = next<wire::WorkerToDen>(den);
+      auto message = role::next<wire::WorkerToDen>(den);
       if (!message.has_data()) {
         ADD_FAILURE() << "no data, got so far: " << text;
         break;
@@ -127,9 +100,8 @@ class WorkerTest : public testing::Test {
   }
 
   std::string directory_;
-  io::Channel control_;
+  role::TestMaster master_;
   io::Channel tracker_;
-  pid_t child_ = -1;
   uint64_t session_ = 0;
 };
 
@@ -143,27 +115,33 @@ TEST_F(WorkerTest, serves_parks_and_retires_inside_its_sandbox) {
   EXPECT_THAT(text, HasSubstr("p OK [APPENDUID"));
   EXPECT_THAT(text, HasSubstr("* 1 EXISTS"));
   EXPECT_THAT(text, HasSubstr("\"text\" \"plain\""));
-  auto offer = next<wire::WorkerToDen>(den);
+  auto offer = role::next<wire::WorkerToDen>(den);
   ASSERT_TRUE(offer.has_offer());
   EXPECT_EQ(offer.offer().directories_size(), 2);
   wire::DenToWorker ready;
   ready.mutable_ready()->set_number(offer.offer().number());
   ASSERT_TRUE(wire::try_send(den, ready));
-  auto park = next<wire::WorkerToDen>(den);
+  auto park = role::next<wire::WorkerToDen>(den);
   ASSERT_TRUE(park.has_park());
   EXPECT_EQ(park.park().parked().idle_tag(), "i");
   den.close();
   wire::WorkerToTracker ended;
-  while (!ended.has_ended()) ended = next<wire::WorkerToTracker>(tracker_);
+  while (!ended.has_ended()) ended = role::next<wire::WorkerToTracker>(tracker_);
   EXPECT_EQ(ended.ended().user(), "ada");
   wire::TrackerToWorker retire;
   retire.mutable_retire();
   ASSERT_TRUE(wire::try_send(tracker_, retire));
-  EXPECT_TRUE(next<wire::RoleToMaster>(control_).has_drained());
-  int status = -1;
-  EXPECT_EQ(waitpid(child_, &status, 0), child_);
-  child_ = -1;
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  master_.expect_drained();
+}
+
+TEST_F(WorkerTest, tells_how_late_its_loop_was) {
+  start(false);
+  // Longer than the second between two looks: whenever it stood still, one was late.
+  ASSERT_EQ(kill(master_.child(), SIGSTOP), 0);
+  usleep(1'300'000);
+  ASSERT_EQ(kill(master_.child(), SIGCONT), 0);
+  auto told = role::next<wire::WorkerToTracker>(tracker_);
+  EXPECT_GT(told.load().late_ms(), 0u);
 }
 
 TEST_F(WorkerTest, a_drain_says_bye_with_its_text) {
@@ -172,11 +150,11 @@ TEST_F(WorkerTest, a_drain_says_bye_with_its_text) {
   wire::MasterToRole drain;
   drain.mutable_drain()->set_grace_ms(5'000);
   drain.mutable_drain()->set_text("Back in a minute");
-  ASSERT_TRUE(wire::try_send(control_, drain));
+  master_.tell(drain);
   EXPECT_THAT(read_until(den, "\r\n"), HasSubstr("* BYE Back in a minute\r\n"));
-  EXPECT_TRUE(next<wire::WorkerToDen>(den).has_bye());
+  EXPECT_TRUE(role::next<wire::WorkerToDen>(den).has_bye());
   den.close();
-  EXPECT_TRUE(next<wire::RoleToMaster>(control_).has_drained());
+  EXPECT_TRUE(role::next<wire::RoleToMaster>(master_.control()).has_drained());
 }
 
 TEST_F(WorkerTest, every_session_acts_as_its_own_user) {

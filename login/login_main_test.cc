@@ -154,33 +154,38 @@ TEST_F(LoginMain, connections_of_an_address_are_bounded) {
   EXPECT_EQ(fourth.line().substr(0, 4), "* OK");
 }
 
+// Rates as the master gives them to a login that paces by itself.
+struct Pacing {
+  explicit Pacing(const ebpf::AdmissionRates& rates) {
+    auto page = ebpf::make_page("test-rates", sizeof(admission_rates));
+    EXPECT_TRUE(page);
+    auto reading = ebpf::reading_end(*page);
+    EXPECT_TRUE(reading);
+    auto writing = ebpf::AdmissionControl::over(page->get());
+    EXPECT_TRUE(writing);
+    end = std::move(*reading);
+    control = std::move(*writing);
+    control->set_rates(rates);
+  }
+  io::Fd end;
+  std::optional<ebpf::AdmissionControl> control;
+};
+
 TEST_F(LoginMain, where_it_paces_who_is_over_the_rate_is_greeted_when_the_rate_allows) {
-  auto page = ebpf::make_page("test-rates", sizeof(admission_rates));
-  ASSERT_TRUE(page);
-  auto end = ebpf::reading_end(*page);
-  ASSERT_TRUE(end);
-  auto control = ebpf::AdmissionControl::over(page->get());
-  ASSERT_TRUE(control);
-  control->set_rates({.per_second = 1, .burst = 2, .prefix_percent = 100});
-  start(100, 100, std::pair(Kind::ADMISSION, end->get()));
+  Pacing pacing({.per_second = 1, .burst = 2, .prefix_percent = 100});
+  start(100, 100, std::pair(Kind::ADMISSION, pacing.end.get()));
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 10; ++i) clients.push_back(std::make_unique<Client>(port_));
   EXPECT_EQ(clients[0]->line().substr(0, 4), "* OK");
   EXPECT_THAT(master_.view(), testing::HasSubstr("pacing held="));
-  control->set_rates({.per_second = 100'000, .burst = 100, .prefix_percent = 100});
+  pacing.control->set_rates({.per_second = 100'000, .burst = 100, .prefix_percent = 100});
   for (int i = 1; i < 10; ++i) EXPECT_EQ(clients[size_t(i)]->line().substr(0, 4), "* OK");
   EXPECT_THAT(master_.view(), testing::HasSubstr("pacing held=0"));
 }
 
 TEST_F(LoginMain, who_is_held_when_it_ends_hears_a_goodbye) {
-  auto page = ebpf::make_page("test-rates", sizeof(admission_rates));
-  ASSERT_TRUE(page);
-  auto end = ebpf::reading_end(*page);
-  ASSERT_TRUE(end);
-  auto control = ebpf::AdmissionControl::over(page->get());
-  ASSERT_TRUE(control);
-  control->set_rates({.per_second = 1, .burst = 2, .prefix_percent = 1});
-  start(100, 100, std::pair(Kind::ADMISSION, end->get()));
+  Pacing pacing({.per_second = 1, .burst = 2, .prefix_percent = 1});
+  start(100, 100, std::pair(Kind::ADMISSION, pacing.end.get()));
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 5; ++i) clients.push_back(std::make_unique<Client>(port_));
   EXPECT_EQ(clients[0]->line().substr(0, 4), "* OK");

@@ -114,6 +114,7 @@ class TestMaster {
   }
 
   io::Channel& control() { return control_; }
+  pid_t child() const { return child_; }
 
  private:
   // A tracker's word on its queue may come at any time.

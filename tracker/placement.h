@@ -34,9 +34,9 @@ struct PlacementSettings {
   uint32_t sessions_per_worker = 1;
   uint64_t worker_idle_ms = 60'000;
   // Refreshes under way at one worker; the others wait, so that a client's input finds no more than
-  // these before it. A refresh takes 0.3 ms where a mailbox changed (docs/pressure.md has the
-  // measurement), so 8 are 2.4 ms, and enough to keep a worker busy while the next one is on its
-  // way.
+  // these before it: 0.5 ms each where the store is open, 2 ms where it is not
+  // (docs/store-format.md), so 4 to 16 ms. Chosen, not measured: enough to keep a worker busy while
+  // the next one is on its way.
   uint32_t refreshes_per_worker = 8;
   // Workers that are started because refreshes wait: more than there are CPUs refresh no faster.
   uint32_t refresh_workers_max = 1;
