@@ -11,6 +11,9 @@
 #include "wire/small_talk.h"
 
 namespace dormouse::imap {
+
+using tuning::TraceEvent;
+
 namespace {
 
 // Commands that make no sense, in a row: no client sends so many, and an attacker's parser
@@ -37,6 +40,14 @@ std::string_view condition_name(Condition condition) {
       break;
   }
   return "BAD";
+}
+
+// Small talk is what the den answers by itself (hibernate/small_talk.h), if nothing is pending.
+TraceEvent event_of(const Command& command) {
+  if (command.as<Idle>() != nullptr) return TraceEvent::kIdle;
+  bool talk = command.as<Noop>() != nullptr || command.as<Check>() != nullptr ||
+              command.as<Logout>() != nullptr;
+  return talk ? TraceEvent::kTalk : TraceEvent::kCommand;
 }
 
 }  // namespace
@@ -72,7 +83,8 @@ Session::Session(SessionHost& host, User& user, uint64_t id, std::string remote_
       born_ms_(host.loop.now_ms()),
       relay_(host.loop, std::move(channel)),
       out_(relay_),
-      reader_(limits_of(host.settings)) {
+      reader_(limits_of(host.settings)),
+      rhythm_(born_ms_) {
   last_input_ms_ = quiet_since_ms_ = polled_ms_ = born_ms_;
   relay_.set_send_timeout_ms(host.settings.idle_timeout_ms());
   user_.add_listener(this);
@@ -97,6 +109,10 @@ void Session::mailbox_changed(int64_t mailbox_id) {
   if (waiting_ != nullptr) waiting_->cancel();
 }
 
+void Session::pressure_changed() {
+  if (waiting_ != nullptr) waiting_->cancel();
+}
+
 io::Task<void> Session::run() {
   auto lived = co_await live();
   if (!lived && !bye_text_.empty()) {
@@ -106,6 +122,7 @@ io::Task<void> Session::run() {
     out_.text() += "\r\n";
     lived = co_await io::shielded(2 * kLastWordsMs, finish());
   }
+  if (!parked_) note(TraceEvent::kClose);
   if (!lived && lived.error().kind != ErrorKind::kClosed) {
     role::log_info("session-ended",
                    {{"user", user_.name()}, {"session", id_}, {"reason", lived.error().message}});
@@ -125,6 +142,7 @@ io::Task<Result<void>> Session::live() {
   if (!begin) co_return std::unexpected(begin.error());
   switch (begin->purpose()) {
     case wire::DenToWorker::REFRESH: {
+      parked_ = true;  // it sleeps on
       auto answer = co_await refresh(*this, std::move(*begin));
       if (!answer) co_return std::unexpected(answer.error());
       IMAP_CO_TRY(co_await out_.flush());
@@ -132,11 +150,14 @@ io::Task<Result<void>> Session::live() {
       co_return co_await relay_.refreshed(std::move(*answer));
     }
     case wire::DenToWorker::NEW:
+      note(TraceEvent::kOpen);
       IMAP_CO_TRY(co_await log_in(std::move(*begin)));
       break;
     case wire::DenToWorker::INPUT:
       ++host_.counters.attaches;
       IMAP_CO_TRY(co_await restore(std::move(*begin)));
+      note(TraceEvent::kId);
+      note(idle_ ? TraceEvent::kIdle : TraceEvent::kDone);
       break;
     default:
       co_return fail(ErrorKind::kInvalid, "Begin of an unknown purpose");
@@ -187,10 +208,12 @@ io::Task<Result<void>> Session::handle_step(CommandReader::Step step) {
       if (idle_) {
         bool done = is_done(reader_.text());
         relay_.consume(step.consumed_bytes);
+        heard(done ? TraceEvent::kDone : TraceEvent::kCommand);
         co_return co_await end_idle(done);
       }
       auto parsed = parse_command(reader_.text());
       relay_.consume(step.consumed_bytes);
+      heard(parsed ? event_of(*parsed) : TraceEvent::kCommand);
       if (parsed) co_return co_await execute(std::move(*parsed));
       put_status_line(out_.text(), parsed.error().tag, parsed.error().no ? "NO" : "BAD",
                       parsed.error().text);
@@ -200,6 +223,7 @@ io::Task<Result<void>> Session::handle_step(CommandReader::Step step) {
     case Event::kMessageLiteral: {
       auto parsed = parse_command(reader_.text());
       relay_.consume(step.consumed_bytes);
+      heard(TraceEvent::kCommand);
       if (parsed && parsed->as<Append>() != nullptr) {
         command_ = parsed->name;
         Command command = std::move(*parsed);
@@ -218,6 +242,7 @@ io::Task<Result<void>> Session::handle_step(CommandReader::Step step) {
     case Event::kMessageEnd:
       bug(__FILE__, __LINE__, "no message here", "append() reads a message it accepted");
     case Event::kRefused:
+      heard(TraceEvent::kCommand);
       put_status_line(out_.text(), reader_.refusal_tag(), reader_.refusal_is_no() ? "NO" : "BAD",
                       reader_.refusal());
       relay_.consume(step.consumed_bytes);
@@ -227,6 +252,24 @@ io::Task<Result<void>> Session::handle_step(CommandReader::Step step) {
       co_return say_bye(std::string(reader_.refusal()));
   }
   co_return Result<void>{};
+}
+
+void Session::note(TraceEvent event) {
+  if (host_.tap == nullptr) return;
+  host_.tap->note(id_, event, event == TraceEvent::kId ? client_id_ : 0);
+}
+
+void Session::set_client_id(uint64_t id) {
+  client_id_ = id;
+  note(TraceEvent::kId);
+}
+
+void Session::heard(TraceEvent what) {
+  uint64_t now_ms = host_.loop.now_ms();
+  note(what);
+  if (what != TraceEvent::kCommand) return rhythm_.talked(now_ms);
+  rhythm_.command_came(now_ms, client_id_, host_.habits);
+  commanded_ = true;
 }
 
 io::Task<Result<void>> Session::execute(Command command) {
@@ -284,6 +327,7 @@ void Session::begin_idle(std::string tag) {
   idle_ = true;
   idle_tag_ = std::move(tag);
   command_ = "IDLE";
+  rhythm_.in_idle();
   reader_.expect_line();
 }
 
@@ -323,7 +367,7 @@ std::string Session::describe() const {
   uint64_t now_ms = host_.loop.now_ms();
   return fmt::format(
       "session={:x} user={} remote={} state={} mailbox={} contexts={} command={} age_s={} "
-      "quiet_s={} out_bytes={} awake=\"{}\"\n",
+      "quiet_s={} out_bytes={} parks=\"{}\" awake=\"{}\"\n",
       id_, user_.name(), remote_address_,
       idle_       ? "idle"
       : selected_ ? "selected"
@@ -332,6 +376,7 @@ std::string Session::describe() const {
       selected_ ? selected_->contexts.size() : size_t{0},
       command_.empty() ? std::string_view("-") : std::string_view(command_),
       (now_ms - born_ms_) / 1000, (now_ms - quiet_since_ms_) / 1000, out_.sent_bytes(),
+      park_advice().text(),
       !awake_because_.empty()  ? std::string_view(awake_because_)
       : !park_refusal_.empty() ? std::string_view(park_refusal_)
                                : std::string_view("active"));

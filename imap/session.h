@@ -27,8 +27,11 @@
 #include "imap/session_state.h"
 #include "imap/syntax/command.h"
 #include "imap/syntax/command_reader.h"
+#include "imap/trace_tap.h"
 #include "imap/user.h"
 #include "io/loop.h"
+#include "tuning/pressure_level.h"
+#include "tuning/session_rhythm.h"
 #include "wire/settings.pb.h"
 
 namespace dormouse::imap {
@@ -52,6 +55,11 @@ struct SessionHost {
   io::Loop& loop;
   wire::Settings::Worker settings;
   SessionCounters counters;
+  // When sessions park: docs/tuning.md.
+  tuning::ParkParameters park_parameters;
+  tuning::ClientHabits habits;
+  tuning::Pressure pressure = tuning::Pressure::kCalm;  // of the server (docs/pressure.md)
+  TraceTap* tap = nullptr;  // while somebody records
 };
 
 enum class Condition : uint8_t { kOk, kNo, kBad };
@@ -79,6 +87,8 @@ class Session final : public ChangeListener {
   // The server goes down: BYE with this text once the command under way is done.
   void shut_down(std::string text);
   void mailbox_changed(int64_t mailbox_id) override;
+  // SessionHost::pressure is another: one that waits may be due to park now.
+  void pressure_changed();
   // One line of the worker's view.
   std::string describe() const;
   uint64_t id() const { return id_; }
@@ -95,7 +105,7 @@ class Session final : public ChangeListener {
   bool qresync() const { return qresync_; }
   void enable_condstore();  // says HIGHESTMODSEQ when a mailbox is selected (RFC 7162 3.1.2.1)
   void enable_qresync();
-  void set_client_id(uint64_t id) { client_id_ = id; }
+  void set_client_id(uint64_t id);
   void begin_idle(std::string tag);
   void log_out() { logged_out_ = true; }
   // The session ends with "* BYE <text>": return this.
@@ -137,6 +147,9 @@ class Session final : public ChangeListener {
   io::Task<Result<void>> log_in(wire::DenToWorker::Begin begin);
   io::Task<Result<void>> serve();
   io::Task<Result<void>> handle_step(CommandReader::Step step);
+  // A whole command has come: kCommand, or small talk (kTalk, kIdle, kDone).
+  void heard(tuning::TraceEvent what);
+  void note(tuning::TraceEvent event);
   io::Task<Result<void>> execute(Command command);
   io::Task<Result<void>> start_compress(Command command);
   io::Task<Result<void>> end_idle(bool done);
@@ -152,7 +165,10 @@ class Session final : public ChangeListener {
   void park_refused();
   io::Task<Result<void>> hindered(wire::Hindrance::Kind kind, std::string detail);
   uint64_t due_ms() const;
-  uint64_t park_after_ms() const;
+  uint64_t park_due_ms() const;
+  uint64_t park_bound_ms() const;
+  tuning::ParkAdvice park_advice() const;
+  void disturbed();
   bool parkable() const;
   Result<std::vector<wire::Directory>> directories();
   Result<bool> changes_pending();
@@ -204,9 +220,13 @@ class Session final : public ChangeListener {
 
   bool logged_out_ = false;
   std::string bye_text_;
-  std::string shutdown_text_;   // shut_down() was called when not empty
-  std::string command_;         // under way, for the view
-  std::string awake_because_;   // why the session cannot park until the next command
+  std::string shutdown_text_;  // shut_down() was called when not empty
+  std::string command_;        // under way, for the view
+  std::string awake_because_;  // why the session cannot park until the next command
+  tuning::SessionRhythm rhythm_;
+  bool parked_ = false;
+  bool commanded_ = false;      // a command that a sleeper wakes for is being answered
+  uint64_t disturbed_ms_ = 0;   // when something else than the client broke the quiet; 0: nothing
   uint32_t park_refusals_ = 0;  // by the den, since the last input
   std::string park_refusal_;
 
@@ -217,6 +237,9 @@ class Session final : public ChangeListener {
   io::Scope* waiting_ = nullptr;  // cancelled to wake the session
   bool woken_ = false;
 };
+
+// The wall clock, by which a rhythm tells how long a session slept.
+uint64_t unix_ms();
 
 // Begin(REFRESH): the difference for a sleeper (refresh.cc). Writes it to the session's output and
 // answers what goes into Refreshed. The session has nothing of the sleeper's yet.

@@ -57,6 +57,9 @@ io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
   condstore_ = state->condstore;
   qresync_ = state->qresync;
   client_id_ = state->client_id;
+  if (auto rhythm = tuning::SessionRhythm::thaw(state->rhythm, host_.loop.now_ms(), unix_ms())) {
+    rhythm_ = *rhythm;
+  }
   compressed_ = begin.compressed();
   auto told = told_since(begin, *state);
   if (!told) co_return say_bye("The session cannot be resumed.");
@@ -73,6 +76,7 @@ io::Task<Result<void>> Session::restore(wire::DenToWorker::Begin begin) {
   }
   // What it was owed when it woke is told after the command that woke it.
   woken_ = !idle_ && pushes();
+  disturbed();  // what it was woken for is on its way
   co_return Result<void>{};
 }
 

@@ -6,6 +6,7 @@
 #include "imap/notify_codec.h"
 #include "imap/syntax/mutf7.h"
 #include "imap/syntax/parser.h"
+#include "tuning/session_rhythm.h"
 #include "wire/session_state.pb.h"
 
 namespace dormouse::imap {
@@ -225,6 +226,7 @@ Result<std::string> encode_state(const SessionState& state) {
       return std::unexpected(done.error());
     }
   }
+  out.set_rhythm(state.rhythm);
   std::string bytes = out.SerializeAsString();
   if (bytes.size() > kSessionStateBytesMax) {
     return fail(ErrorKind::kLimit, "the session's state is too long to park");
@@ -263,6 +265,10 @@ Result<SessionState> decode_state(std::string_view bytes) {
     if (!notify) return std::unexpected(notify.error());
     out.notify = std::move(*notify);
   }
+  if (!tuning::SessionRhythm::thaw(in.rhythm(), 0, 0)) {
+    return fail(ErrorKind::kInvalid, "session state: bad rhythm");
+  }
+  out.rhythm = in.rhythm();
   return out;
 }
 

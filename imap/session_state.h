@@ -64,6 +64,7 @@ struct SessionState {
   uint64_t client_id = 0;
   std::optional<MailboxState> mailbox;
   std::optional<NotifyState> notify;
+  std::string rhythm;  // SessionRhythm::freeze(), or empty
   bool operator==(const SessionState&) const = default;
 };
 

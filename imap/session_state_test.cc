@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tuning/session_rhythm.h"
 #include "wire/session_state.pb.h"
 
 namespace dormouse::imap {
@@ -14,6 +15,7 @@ SessionState sample() {
   state.idle = true;
   state.idle_tag = "A0042";
   state.client_id = 0x1234567890abcdef;
+  state.rhythm = std::string(3 + tuning::GapHistory::kGapsMax, '\1');
   MailboxState& box = state.mailbox.emplace();
   box.guid = store::Guid::random();
   box.name = "Archiv/Müll";

@@ -3,6 +3,8 @@
 // (relay.proto, docs/life-of-a-session.md); the client is gone for too long; the server goes down.
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "imap/session.h"
 #include "imap/try.h"
@@ -15,32 +17,47 @@ namespace {
 // A change by another program is seen after this long at the most while a session in IDLE is still
 // awake: two stat calls each time. Parked sessions are watched instead.
 constexpr uint64_t kPollMs = 1'000;
-// Defaults for settings that are not given (0).
-constexpr uint64_t kParkAfterMs = 1'000;   // a client that ends IDLE at once (to fetch) stays awake
-constexpr uint64_t kParkQuietMs = 30'000;  // outside IDLE the next command is often near
+// Where the setting gives none.
 constexpr uint64_t kIdleTimeoutMs = 1'800'000;  // RFC 3501 5.4
 // A den that was told of a shutdown and got Park answers at once; this only ends a dead one.
 constexpr uint64_t kShutdownParkMs = 1'000;
-// Each refusal of the den's doubles the quiet time, up to 64 fold: a minute in IDLE.
+// After something was said unasked: a client that looks at it does so within a second. As long as
+// the first time after a refusal of the den's; each further one doubles it, up to a minute.
+constexpr uint64_t kDisturbedMs = 1'000;
 constexpr uint32_t kRefusalDoublingsMax = 6;
 
 }  // namespace
 
-uint64_t Session::park_after_ms() const {
-  const auto& settings = host_.settings;
-  uint64_t after_ms = 0;
-  if (idle_) {
-    after_ms = settings.park_after_ms() != 0 ? settings.park_after_ms() : kParkAfterMs;
-  } else {
-    after_ms = settings.park_quiet_ms() != 0 ? settings.park_quiet_ms() : kParkQuietMs;
-  }
-  return after_ms << std::min(park_refusals_, kRefusalDoublingsMax);
+uint64_t unix_ms() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
+
+uint64_t Session::park_bound_ms() const {
+  return idle_ ? host_.settings.park_after_ms() : host_.settings.park_quiet_ms();
+}
+
+tuning::ParkAdvice Session::park_advice() const {
+  return rhythm_.advise(host_.park_parameters, idle_ ? tuning::Quiet::kIdle : tuning::Quiet::kOther,
+                        client_id_, host_.habits, host_.pressure, park_bound_ms());
+}
+
+uint64_t Session::park_due_ms() const {
+  uint64_t bound_ms = park_bound_ms();
+  uint64_t due = rhythm_.park_at_ms(park_advice(),
+                                    idle_ ? tuning::Quiet::kIdle : tuning::Quiet::kOther, bound_ms);
+  if (disturbed_ms_ == 0) return due;
+  uint64_t pause_ms = bound_ms != 0 ? std::min(bound_ms, kDisturbedMs) : kDisturbedMs;
+  return std::max(due,
+                  disturbed_ms_ + (pause_ms << std::min(park_refusals_, kRefusalDoublingsMax)));
+}
+
+void Session::disturbed() { disturbed_ms_ = quiet_since_ms_ = host_.loop.now_ms(); }
 
 void Session::park_refused() {
   ++park_refusals_;
   park_refusal_ = relay_.refusal();
-  quiet_since_ms_ = host_.loop.now_ms();
+  disturbed();
 }
 
 // What a worker itself finds is told to the den, for its view, and not tried again before the
@@ -59,21 +76,23 @@ uint64_t Session::due_ms() const {
       host_.settings.idle_timeout_ms() != 0 ? host_.settings.idle_timeout_ms() : kIdleTimeoutMs;
   uint64_t due = last_input_ms_ + timeout;
   if (watches()) due = std::min(due, polled_ms_ + kPollMs);
-  if (parkable() && !relay_.offered()) due = std::min(due, quiet_since_ms_ + park_after_ms());
+  if (parkable() && !relay_.offered()) due = std::min(due, park_due_ms());
   return due;
 }
 
 io::Task<Result<void>> Session::await_input() {
   last_input_ms_ = quiet_since_ms_ = host_.loop.now_ms();
-  awake_because_.clear();
-  park_refusals_ = 0;
-  park_refusal_.clear();
+  if (std::exchange(commanded_, false)) rhythm_.command_done(last_input_ms_);
   if (reader_.at_boundary()) reader_.release();
   while (relay_.input().empty()) {
     IMAP_CO_TRY(co_await out_.flush());
     IMAP_CO_TRY(co_await wait_once());
   }
   last_input_ms_ = host_.loop.now_ms();
+  awake_because_.clear();
+  disturbed_ms_ = 0;
+  park_refusals_ = 0;
+  park_refusal_.clear();
   co_return Result<void>{};
 }
 
@@ -124,12 +143,12 @@ io::Task<Result<void>> Session::tick() {
     polled_ms_ = now_ms;
     auto said = co_await push_changes();
     if (!said) co_return std::unexpected(said.error());
-    if (*said) quiet_since_ms_ = now_ms;
+    if (*said) disturbed();
   }
   uint64_t timeout =
       host_.settings.idle_timeout_ms() != 0 ? host_.settings.idle_timeout_ms() : kIdleTimeoutMs;
   if (now_ms >= last_input_ms_ + timeout) co_return say_bye("Autologout; idle for too long.");
-  bool quiet = parkable() && !relay_.offered() && now_ms >= quiet_since_ms_ + park_after_ms();
+  bool quiet = parkable() && !relay_.offered() && now_ms >= park_due_ms();
   if (!quiet) co_return Result<void>{};
   if (!reader_.at_boundary()) co_return co_await hindered(wire::Hindrance::HALF_COMMAND, {});
   co_return co_await make_offer();
@@ -146,7 +165,7 @@ io::Task<Result<void>> Session::make_offer() {
     auto seen = co_await watch_others(*places);
     if (!seen) co_return std::unexpected(seen.error());
     if (*seen) {
-      quiet_since_ms_ = host_.loop.now_ms();
+      disturbed();
       co_return Result<void>{};
     }
     if (!fit_an_offer(*places)) {
@@ -187,7 +206,7 @@ io::Task<Result<void>> Session::settle_offer() {
     bool moved = notify_ && notify_->state().watched_digest != digest;
     if (*said || behind_ || moved) {
       // The sync itself may have moved files, which the den has noticed: begin anew.
-      quiet_since_ms_ = host_.loop.now_ms();
+      disturbed();
       IMAP_CO_TRY(co_await out_.flush());
       ++host_.counters.withdrawn;
       co_return co_await relay_.withdraw(wire::Hindrance::CHANGING);
@@ -224,7 +243,8 @@ io::Task<Result<void>> Session::park(bool small_talk) {
   if (event && *event == RelayEvent::kShutdown) {
     event = co_await io::with_timeout(kShutdownParkMs, relay_.next());
   }
-  if (!event && event.error().kind == ErrorKind::kClosed) ++host_.counters.parks;
+  parked_ = !event && event.error().kind == ErrorKind::kClosed;
+  if (parked_) ++host_.counters.parks;
   if (!event && event.error().kind == ErrorKind::kTimeout) co_return Result<void>{};
   if (!event) co_return std::unexpected(event.error());
   if (*event == RelayEvent::kRefused) park_refused();
@@ -240,6 +260,7 @@ Result<std::string> Session::freeze() const {
   state.idle = idle_;
   state.idle_tag = idle_tag_;
   state.client_id = client_id_;
+  state.rhythm = rhythm_.freeze(host_.loop.now_ms(), unix_ms());
   if (notify_) state.notify = notify_->state();
   if (selected_) {
     const Selected& from = *selected_;

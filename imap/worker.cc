@@ -78,12 +78,23 @@ void Worker::reload() { host_.settings = process_.settings().worker(); }
 
 void Worker::pressure(tuning::Pressure level, const std::string& /*text*/) {
   users_.set_bytes_max(idle_store_bytes_max(level));
+  host_.pressure = level;
+  for (auto& [key, running] : sessions_) running.session->pressure_changed();
 }
 
 void Worker::link(role::Link link) {
+  if (link.peer == wire::MASTER) process_.scope().spawn(record(std::move(link.channel)));
   if (link.peer != wire::TRACKER) return;
   process_.scope().spawn(
       serve_tracker(std::make_unique<TrackerLink>(process_.loop(), std::move(link.channel))));
+}
+
+// For an administrator who records a trace; a second one replaces the first.
+io::Task<void> Worker::record(io::Channel channel) {
+  TraceTap tap(process_.loop(), std::move(channel));
+  host_.tap = &tap;
+  co_await tap.run();
+  if (host_.tap == &tap) host_.tap = nullptr;
 }
 
 // One tracker's life; a restarted one comes with a new link.
@@ -211,10 +222,10 @@ std::string Worker::view() {
   const SessionCounters& count = host_.counters;
   std::string text = fmt::format(
       "worker sessions={} users={} memory_bytes={} logins={} attaches={} refreshes={} offers={} "
-      "withdrawn={} parks={} crossed={} commands={} byes={}\n",
+      "withdrawn={} parks={} crossed={} commands={} byes={} pressure={} client_kinds={}\n",
       sessions_.size(), users_.users(), memory_bytes(), count.logins, count.attaches,
       count.refreshes, count.offers, count.withdrawn, count.parks, count.crossed, count.commands,
-      count.byes);
+      count.byes, tuning::name_of(host_.pressure), host_.habits.kinds());
   for (const auto& [key, running] : sessions_) text += running.session->describe();
   return text;
 }

@@ -38,6 +38,7 @@ class Worker final : public role::Role {
   io::Task<void> serve_tracker(std::unique_ptr<TrackerLink> link);
   void accept(wire::TrackerToWorker::Serve serve, io::Channel channel);
   io::Task<void> live(uint64_t key);
+  io::Task<void> record(io::Channel channel);
   io::Task<void> housekeeping();
   void tidy();
   io::Task<void> end_after(uint64_t grace_ms);

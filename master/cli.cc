@@ -13,6 +13,7 @@
 #include "master/role_entry.h"
 #include "master/server.h"
 #include "master/settings.h"
+#include "master/trace.h"
 #include "master/tune.h"
 #include "master/who.h"
 #include "tls/self_signed.h"
@@ -36,6 +37,7 @@ struct Arguments {
   bool sockets = false;
   bool each = false;
   TuneOptions tune;
+  TraceOptions trace;
 };
 
 // To standard output, in whole or not at all as far as the caller can see.
@@ -145,6 +147,14 @@ int run_command_line(int argc, char** argv) {
                            "a directory to read and write instead of /, for a try");
   add_settings_option(tune_command, arguments);
 
+  CLI::App* trace_command = app.add_subcommand(
+      "trace", "record when sessions are used, without names, for dormouse-load simulate");
+  trace_command->add_option("file", arguments.trace.file, "where to write it")->required();
+  trace_command->add_option("--secs", arguments.trace.seconds, "how long; Ctrl-C ends it sooner")
+      ->check(CLI::Range(1, 31 * 24 * 3600))
+      ->capture_default_str();
+  add_settings_option(trace_command, arguments);
+
   CLI::App* role_command = app.add_subcommand("role")->group("");
   role_command->add_option("name", arguments.role)->required();
   role_command->add_option("index", arguments.role_index);
@@ -166,6 +176,10 @@ int run_command_line(int argc, char** argv) {
   if (tune_command->parsed()) {
     arguments.tune.settings_file = arguments.settings_file;
     return tune(arguments.tune);
+  }
+  if (trace_command->parsed()) {
+    arguments.trace.settings_file = arguments.settings_file;
+    return trace(arguments.trace);
   }
   if (certificate_command->parsed()) return make_certificate(arguments);
   return run_role(arguments.role);

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "io/probe.h"
+#include "master/admin.h"
 #include "master/pressure_keeper.h"
 #include "master/resources.h"
 #include "master/service_manager.h"
@@ -84,6 +85,7 @@ class Server final : public SupervisorEvents {
                   [this](tuning::Pressure level, const std::string& text) {
                     supervisor_.tell_pressure(level, text);
                   }),
+        admin_(loop, supervisor_),
         stop_(loop) {}
 
   io::Task<int> live() {
@@ -92,6 +94,7 @@ class Server final : public SupervisorEvents {
     loop_.root().spawn(feed_watchdog());
     loop_.root().spawn(pressure_.keep());
     if (resources_.admission.filter) loop_.root().spawn(watch_for_floods());
+    loop_.root().spawn(admin_.serve(settings_.base_dir));
     [[maybe_unused]] auto asked = co_await stop_.wait();
     role::log_info("server-stopping");
     manager_.stopping();
@@ -256,6 +259,7 @@ class Server final : public SupervisorEvents {
   ServiceManager manager_;
   Supervisor supervisor_;
   PressureKeeper pressure_;
+  Admin admin_;
   io::Event stop_;
   bool viewing_ = false;
   int status_ = EX_OK;

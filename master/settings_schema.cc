@@ -195,13 +195,15 @@ constexpr std::array kSchema = {
         "At most; 0: what the limit of open files allows.",
         [](Settings& s, const V& v) { s.wire.mutable_den()->set_sockets_per_shard(u32(v)); }},
     SettingKey{
-        "den.park_after", Type::kDuration, "\"2s\"", 0, kHour, "ms", "",
-        "den.park_after_ms worker.park_after_ms", "Quiet time in IDLE after which a session parks.",
+        "den.park_after", Type::kDuration, "\"10min\"", 0, kHour, "ms", "",
+        "den.park_after_ms worker.park_after_ms",
+        "A session in IDLE that has been quiet for so long parks, whatever the park policy says "
+        "(docs/tuning.md), which is mostly sooner; 0: the policy alone decides.",
         [](Settings& s, const V& v) {
           s.wire.mutable_den()->set_park_after_ms(u32(v));
           s.wire.mutable_worker()->set_park_after_ms(u32(v));
         }},
-    SettingKey{"den.park_quiet", Type::kDuration, "\"30s\"", 0, kDay, "ms", "",
+    SettingKey{"den.park_quiet", Type::kDuration, "\"10min\"", 0, kDay, "ms", "",
                "worker.park_quiet_ms", "The same for a session that is not in IDLE.",
                [](Settings& s, const V& v) { s.wire.mutable_worker()->set_park_quiet_ms(u32(v)); }},
     SettingKey{"den.keepalive", Type::kDuration, "\"2min\"", kSecond, kKeepaliveMax, "ms", "",

@@ -233,6 +233,7 @@ void Supervisor::became_ready(Seat& seat) {
                                 {"ms", loop_.now_ms() - seat.started_ms}});
   if (pressure_.pressure().level() != 0) push(seat, pressure_);
   link_all(seat);
+  record_in(seat);
   if (was_ready_) return;
   was_ready_ = std::ranges::all_of(
       seats_, [](const auto& s) { return s->ready || s->role == wire::WORKER; });

@@ -97,6 +97,9 @@ class Supervisor {
   void tell_pressure(tuning::Pressure level, const std::string& text);
   // The views of all roles, one after the other.
   io::Task<std::string> view();
+  // Hands `listener`'s end of a channel to every worker, and to those that are started later, until
+  // it is given another or none (an empty one). docs/tuning.md, "Traces".
+  void record(io::Fd listener);
   // Ends every role: goodbye to clients first (logins and dens, whose clients are the ones to be
   // told), then the rest; what is not gone by then is killed.
   io::Task<void> drain(uint64_t grace_ms, std::string text);
@@ -124,6 +127,7 @@ class Supervisor {
   void push(Seat& seat, const wire::MasterToRole& message, io::Fd fd = {});
 
   // supervisor_links.cc
+  void record_in(Seat& seat);
   void link_all(Seat& seat);
   void connect(Seat& a, Seat& b);
   // supervisor_workers.cc
@@ -149,6 +153,7 @@ class Supervisor {
   bool stopping_ = false;
   uint64_t lives_ = 0;
   uint64_t views_ = 0;
+  io::Fd trace_listener_;
   uint32_t next_worker_ = 0;
   double worker_tokens_ = kWorkerStartsBurst;
   uint64_t worker_tokens_ms_ = 0;

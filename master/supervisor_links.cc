@@ -1,5 +1,7 @@
 // Who talks to whom.
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 
@@ -67,6 +69,18 @@ void Supervisor::connect(Seat& a, Seat& b) {
   push(b, link_to(a, answers(a, b)), ends->first.release());
   if (a.role == wire::WORKER) a.request = 0;
   if (b.role == wire::WORKER) b.request = 0;
+}
+
+void Supervisor::record(io::Fd listener) {
+  trace_listener_ = std::move(listener);
+  for (auto& seat : seats_) record_in(*seat);
+}
+
+void Supervisor::record_in(Seat& seat) {
+  if (seat.role != wire::WORKER || !seat.ready || !trace_listener_) return;
+  wire::MasterToRole message;
+  message.mutable_link()->set_peer(wire::MASTER);
+  push(seat, message, io::Fd(fcntl(trace_listener_.get(), F_DUPFD_CLOEXEC, 0)));
 }
 
 }  // namespace dormouse::master
