@@ -100,7 +100,10 @@ RingOp Loop::mkdir(const char* path, mode_t mode) {
 
 RingOp Loop::statx(const char* path, uint32_t mask, struct statx* out) {
   io_uring_sqe sqe = blank();
-  io_uring_prep_statx(&sqe, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, mask, out);
+  // As the server of a network file system has it, not as it was some seconds ago; elsewhere the
+  // flag means nothing.
+  constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC;
+  io_uring_prep_statx(&sqe, AT_FDCWD, path, kFlags, mask, out);
   return RingOp(*this, sqe, "statx");
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "master/deliver.h"
+#include "master/notify.h"
 #include "master/role_entry.h"
 #include "master/server.h"
 #include "master/settings.h"
@@ -38,6 +39,7 @@ struct Arguments {
   bool each = false;
   TuneOptions tune;
   TraceOptions trace;
+  NotifyRequest notice;
 };
 
 // To standard output, in whole or not at all as far as the caller can see.
@@ -123,6 +125,19 @@ int run_command_line(int argc, char** argv) {
   who_command->add_flag("--each", arguments.each, "a line for every socket, too");
   add_settings_option(who_command, arguments);
 
+  arguments.notice.mailbox = "INBOX";
+  CLI::App* notify_command = app.add_subcommand(
+      "notify", "tell a server that a mailbox changed, where its file system cannot");
+  notify_command->add_option("--user,-u", arguments.notice.user, "whose mailbox")->required();
+  notify_command
+      ->add_option("--mailbox,-m", arguments.notice.mailbox,
+                   "which; empty: the list of mailboxes changed")
+      ->capture_default_str();
+  notify_command->add_flag("--arrival", arguments.notice.arrival, "mail came, and nothing else");
+  notify_command->add_option("--to", arguments.notice.to,
+                             "another server's watch.notice_listen, as 192.0.2.1:1234");
+  add_settings_option(notify_command, arguments);
+
   CLI::App* certificate_command = app.add_subcommand(
       "make-certificate", "make a self-signed certificate, for a first try and for tests");
   certificate_command->add_option("--certificate", arguments.certificate)->capture_default_str();
@@ -181,6 +196,7 @@ int run_command_line(int argc, char** argv) {
     arguments.trace.settings_file = arguments.settings_file;
     return trace(arguments.trace);
   }
+  if (notify_command->parsed()) return notify(arguments.settings_file, arguments.notice);
   if (certificate_command->parsed()) return make_certificate(arguments);
   return run_role(arguments.role);
 }

@@ -10,6 +10,8 @@
 #include <cstdio>
 
 #include "auth/user_directory.h"
+#include "hibernate/watch/notice_sockets.h"
+#include "master/notify.h"
 #include "master/settings.h"
 #include "store/store.h"
 
@@ -62,6 +64,7 @@ int deliver(const std::string& settings_file, const std::string& user, const std
                   fmt::format("{}: {}", user, found.error().message));
   }
   const wire::Identity& who = found->identity;
+  io::Fd notices = open_notices(*settings);  // while we are still who may
   if (auto done = become(who); !done) return refuse(EX_TEMPFAIL, done.error().message);
   ::umask(077);
   std::string path = who.mail_path().empty() ? who.home() + "/Maildir" : who.mail_path();
@@ -69,6 +72,16 @@ int deliver(const std::string& settings_file, const std::string& user, const std
   if (!delivered) {
     return refuse(store::is_temporary(delivered.error()) ? EX_TEMPFAIL : EX_DATAERR,
                   delivered.error().message);
+  }
+  if (notices) {
+    // For sleepers that the file system does not tell; those that it tells are not told twice. When
+    // it does not get through they hear of it at the next look.
+    [[maybe_unused]] auto told = hibernate::send_notice(notices,
+                                                        {.kind = hibernate::Notice::Kind::kArrival,
+                                                         .local = true,
+                                                         .user = user,
+                                                         .mailbox = mailbox},
+                                                        "");
   }
   return EX_OK;
 }

@@ -10,7 +10,8 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "hibernate/watch/fanotify_group.h"
+#include "hibernate/watch/notice_sockets.h"
+#include "hibernate/watch/stores.h"
 #include "store/boots.h"
 
 namespace dormouse::master {
@@ -89,15 +90,36 @@ Result<> add_admission(const Resources& resources, uint32_t index,
 Result<> make_change_resources(const Settings& settings, Resources& resources) {
   const std::string& backend = settings.wire.watch().backend();
   if (backend != "auto" && backend != "fanotify") return {};
-  auto group = hibernate::make_fanotify_group(settings.mail_root);
-  if (group) {
-    resources.change_group = std::move(*group);
+  auto shared = hibernate::shared_store_from(settings.wire.watch().shared_store());
+  auto marked = hibernate::mark_stores(settings.mail_root, shared);
+  if (marked && marked->group) {
+    resources.change_group = std::move(marked->group);
+    resources.change_stores = marked->stores.SerializeAsString();
     return {};
   }
+  std::string why = marked ? marked->stores.reasons(0) : marked.error().message;
   if (backend == "fanotify") {
-    return fail(group.error().kind, "watch.backend = \"fanotify\": " + group.error().message);
+    return fail(ErrorKind::kUnsupported, "watch.backend = \"fanotify\": " + why);
   }
-  resources.no_change_group = group.error().message;
+  resources.no_change_group = why;
+  return {};
+}
+
+Result<> make_notice_resources(const Settings& settings, Resources& resources) {
+  if (std::string path = notice_socket_of(settings); !path.empty()) {
+    auto made = hibernate::make_notice_socket(path, settings.notice_access == "everybody");
+    if (!made) return fail(made.error().kind, "watch.notice_socket: " + made.error().message);
+    resources.notices.push_back({.name = "unix", .fd = std::move(*made)});
+  }
+  if (settings.notice_listen.empty()) return {};
+  auto key = hibernate::load_notice_key(settings.notice_key_file);
+  if (!key) return fail(key.error().kind, "watch.notice_key: " + key.error().message);
+  resources.notice_key = std::move(*key);
+  for (const ListenAddress& address : settings.notice_listen) {
+    auto made = hibernate::make_udp_notice_socket(address.host, address.port);
+    if (!made) return fail(made.error().kind, "watch.notice_listen: " + made.error().message);
+    resources.notices.push_back({.name = "udp", .fd = std::move(*made)});
+  }
   return {};
 }
 
@@ -180,6 +202,9 @@ Result<Resources> make_resources(Settings& settings, bool privileged, uint64_t o
   if (auto done = make_change_resources(settings, resources); !done) {
     return std::unexpected(done.error());
   }
+  if (auto done = make_notice_resources(settings, resources); !done) {
+    return std::unexpected(done.error());
+  }
   auto epochs = make_shared_memory("dormouse-epochs", 0);
   if (!epochs) return std::unexpected(epochs.error());
   resources.epochs = std::move(*epochs);
@@ -239,9 +264,13 @@ Result<std::vector<Introduction>> resources_for(const Resources& resources,
       break;
     case wire::WATCH:
       if (resources.change_group) {
-        all->push_back(resource(Kind::FANOTIFY, "", "", resources.change_group.get()));
+        all->push_back(
+            resource(Kind::FANOTIFY, "", resources.change_stores, resources.change_group.get()));
       } else if (!resources.no_change_group.empty()) {
         all->push_back(resource(Kind::FANOTIFY, "", resources.no_change_group, -1));
+      }
+      for (const NoticeResource& notices : resources.notices) {
+        all->push_back(resource(Kind::NOTICES, notices.name, "", notices.fd.get()));
       }
       break;
     default:

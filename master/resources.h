@@ -23,6 +23,12 @@ struct CertificateResource {
   io::Secret pem;  // chain, then key
 };
 
+// A socket for docs/change-notices.md; `name` as in control.proto.
+struct NoticeResource {
+  std::string name;
+  io::Fd fd;
+};
+
 struct Resources {
   bool privileged = false;      // roles change root directory and user
   std::string empty_directory;  // their root directory
@@ -31,10 +37,13 @@ struct Resources {
   LoginSteering steering;
   std::vector<Shard> shards;
   io::Fd change_group;          // fanotify; none: see the reason
+  std::string change_stores;    // control.proto's Stores, for that group
   std::string no_change_group;  // why the watch must do without; empty: it was not wanted
-  io::Fd epochs;                // the tracker's
-  io::Secret ticket_key;        // tls::TicketKey, for all logins
-  io::Secret cookie_key;        // the tracker's HMAC key
+  std::vector<NoticeResource> notices;
+  io::Secret notice_key;  // for those from other machines
+  io::Fd epochs;          // the tracker's
+  io::Secret ticket_key;  // tls::TicketKey, for all logins
+  io::Secret cookie_key;  // the tracker's HMAC key
   std::vector<CertificateResource> certificates;
   std::string clean_boots;  // store/boots.h; for the workers
 };

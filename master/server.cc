@@ -191,6 +191,11 @@ class Server final : public SupervisorEvents {
     fresh.mail_root = settings_.mail_root;
     fresh.wire.mutable_watch()->set_mail_root(settings_.mail_root);
     fresh.wire.mutable_watch()->set_backend(settings_.wire.watch().backend());
+    fresh.wire.mutable_watch()->set_shared_store(settings_.wire.watch().shared_store());
+    fresh.notice_socket = settings_.notice_socket;
+    fresh.notice_access = settings_.notice_access;
+    fresh.notice_listen = settings_.notice_listen;
+    fresh.notice_key_file = settings_.notice_key_file;
     fresh.login_user = settings_.login_user;
     fresh.auth_user = settings_.auth_user;
     fresh.den_user = settings_.den_user;

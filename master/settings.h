@@ -52,8 +52,12 @@ struct Settings {
   uint64_t drain_grace_ms = 0;
   std::vector<ListenAddress> imap, imaps;
   uint32_t listen_backlog = 0;
-  std::string admission_mode;                  // "auto", "bpf", "accept", "off"
-  std::string steering;                        // "auto", "bpf", "hash", "shared"
+  std::string admission_mode;  // "auto", "bpf", "accept", "off"
+  std::string steering;        // "auto", "bpf", "hash", "shared"
+  std::string notice_socket;   // see notice_socket_of()
+  std::string notice_access;   // "owner", "everybody", "nobody"
+  std::vector<ListenAddress> notice_listen;
+  std::string notice_key_file;
   std::vector<CertificateFiles> certificates;  // the first is the default
   uint64_t sessions = 0;
   wire::Settings wire;  // shards and sockets_per_shard are filled in from the limits (shards.h)
@@ -81,6 +85,9 @@ Result<Settings> load_settings(const std::string& file);
 
 // The files alone (settings_files.cc): kInvalid with all complaints.
 Result<> check_named_files(const Settings& settings);
+
+// Where notices of changes are taken (docs/change-notices.md); empty: nowhere.
+std::string notice_socket_of(const Settings& settings);
 
 // Whether a new value of the key takes effect only at the server's next start.
 bool needs_restart(std::string_view key);

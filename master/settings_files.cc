@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "hibernate/watch/notice_sockets.h"
 #include "io/channel.h"
 #include "io/fd.h"
 #include "master/settings.h"
@@ -38,6 +39,11 @@ Result<> check_certificate(const CertificateFiles& files) {
 
 }  // namespace
 
+std::string notice_socket_of(const Settings& settings) {
+  if (settings.notice_access == "nobody") return {};
+  return settings.notice_socket.empty() ? settings.base_dir + "/notices" : settings.notice_socket;
+}
+
 Result<> check_named_files(const Settings& settings) {
   std::string complaints;
   auto complain = [&](const std::string& origin_key, const std::string& key,
@@ -60,6 +66,10 @@ Result<> check_named_files(const Settings& settings) {
     complain("auth.passwd_file", "auth.passwd_file", fail_errno(errno, passwd).error().message);
   } else if (fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     complain("auth.passwd_file", "auth.passwd_file", passwd + ": no regular file");
+  }
+  if (!settings.notice_listen.empty()) {
+    auto key = hibernate::load_notice_key(settings.notice_key_file);
+    if (!key) complain("watch.notice_key", "watch.notice_key", key.error().message);
   }
   if (!complaints.empty()) return fail(ErrorKind::kInvalid, complaints);
   return {};

@@ -133,7 +133,9 @@ std::string settings_documentation() {
       "Needs a restart: [listen], den.sessions, den.sockets_per_shard, "
       "den.slab_bytes_per_session,\n"
       "login.processes, login.steering, admission.mode, server.base_dir, server.mail_root,\n"
-      "server.*_user, watch.backend.\n\n"
+      "server.*_user, watch.backend, watch.shared_store, watch.notice_socket, "
+      "watch.notice_access,\n"
+      "watch.notice_listen, watch.notice_key.\n\n"
       "This page is made from the schema (master/settings_schema.cc); a test compares them.\n";
   for (const SettingSection& section : settings_sections()) {
     fmt::format_to(std::back_inserter(out),

@@ -276,6 +276,32 @@ constexpr std::array kSchema = {
     SettingKey{"watch.polling", Type::kDuration, "\"5s\"", 100, kHour, "ms", "", "watch.polling_ms",
                "Between two looks, when polling.",
                [](Settings& s, const V& v) { s.wire.mutable_watch()->set_polling_ms(u32(v)); }},
+    SettingKey{
+        "watch.shared_store", Type::kChoice, "\"auto\"", 0, 0, "", "auto yes no",
+        "watch.shared_store",
+        "Whether other machines write to the mail store, which this one's kernel is not told "
+        "of: it is polled then. auto: NFS, SMB, 9p, FUSE and the like.",
+        [](Settings& s, const V& v) { s.wire.mutable_watch()->set_shared_store(v.text); }},
+    SettingKey{
+        "watch.notice_socket", Type::kPath, "\"\"", 0, 107, "", "", "",
+        "The unix datagram socket for notices of changes; empty: notices in server.base_dir.",
+        [](Settings& s, const V& v) { s.notice_socket = v.text; }},
+    SettingKey{"watch.notice_access", Type::kChoice, "\"owner\"", 0, 0, "",
+               "owner everybody nobody", "",
+               "Who may send there: the server's own user (root), everybody on this machine, or "
+               "nobody: then there is no such socket.",
+               [](Settings& s, const V& v) { s.notice_access = v.text; }},
+    SettingKey{"watch.notice_listen", Type::kAddresses, "[]", 0, 16, "", "", "",
+               "Addresses (UDP) for notices of changes from other machines.",
+               [](Settings& s, const V& v) { s.notice_listen = v.addresses; }},
+    SettingKey{"watch.notice_key", Type::kPath, "\"\"", 0, 4095, "", "", "",
+               "A file with the key that those machines share: 16 to 1,024 bytes.",
+               [](Settings& s, const V& v) { s.notice_key_file = v.text; }},
+    SettingKey{
+        "watch.notice_window", Type::kDuration, "\"30s\"", kSecond, 10 * kMinute, "ms", "",
+        "watch.notice_window_ms",
+        "How old a notice from another machine may be; clocks must agree to this.",
+        [](Settings& s, const V& v) { s.wire.mutable_watch()->set_notice_window_ms(u32(v)); }},
 
     SettingKey{
         "pressure.enabled", Type::kFlag, "true", 0, 0, "", "", "pressure.enabled",
@@ -403,12 +429,20 @@ std::span<const SettingSection> settings_sections() { return kSections; }
 
 // What is made once and lent to roles, and whom they run as.
 bool needs_restart(std::string_view key) {
-  constexpr std::array kKeys = {
-      std::string_view("den.sessions"),     std::string_view("den.sockets_per_shard"),
-      std::string_view("login.processes"),  std::string_view("den.slab_bytes_per_session"),
-      std::string_view("watch.backend"),    std::string_view("server.base_dir"),
-      std::string_view("server.mail_root"), std::string_view("admission.mode"),
-      std::string_view("login.steering")};
+  constexpr std::array kKeys = {std::string_view("den.sessions"),
+                                std::string_view("den.sockets_per_shard"),
+                                std::string_view("den.slab_bytes_per_session"),
+                                std::string_view("login.processes"),
+                                std::string_view("login.steering"),
+                                std::string_view("admission.mode"),
+                                std::string_view("server.base_dir"),
+                                std::string_view("server.mail_root"),
+                                std::string_view("watch.backend"),
+                                std::string_view("watch.shared_store"),
+                                std::string_view("watch.notice_socket"),
+                                std::string_view("watch.notice_access"),
+                                std::string_view("watch.notice_listen"),
+                                std::string_view("watch.notice_key")};
   return key.starts_with("listen.") || (key.starts_with("server.") && key.ends_with("_user")) ||
          std::ranges::find(kKeys, key) != kKeys.end();
 }

@@ -146,6 +146,7 @@ Result<> Supervisor::introduce(Seat& seat) {
   start->set_gid(seat.account.gid);
   start->set_switch_identity(seat.switch_identity && resources_.privileged);
   if (seat.role == wire::LOGIN) start->set_secret(resources_.ticket_key.text());
+  if (seat.role == wire::WATCH) start->set_secret(resources_.notice_key.text());
   if (seat.role == wire::TRACKER) start->set_secret(resources_.cookie_key.text());
   if (seat.role == wire::WORKER) start->set_clean_boots(resources_.clean_boots);
   start->set_restarted(seat.life > 1);

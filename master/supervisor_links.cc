@@ -21,7 +21,8 @@ struct Acquaintance {
 constexpr std::array kAcquaintances = {
     Acquaintance{wire::LOGIN, wire::AUTH},   Acquaintance{wire::LOGIN, wire::DEN},
     Acquaintance{wire::AUTH, wire::TRACKER}, Acquaintance{wire::DEN, wire::TRACKER},
-    Acquaintance{wire::DEN, wire::WATCH},    Acquaintance{wire::TRACKER, wire::WORKER}};
+    Acquaintance{wire::DEN, wire::WATCH},    Acquaintance{wire::TRACKER, wire::WORKER},
+    Acquaintance{wire::WATCH, wire::WORKER}};
 
 bool acquainted(wire::Role a, wire::Role b) {
   return std::ranges::any_of(kAcquaintances, [&](const Acquaintance& pair) {
@@ -63,12 +64,13 @@ void Supervisor::connect(Seat& a, Seat& b) {
   }
   // A worker answers its request once, to the tracker that made it.
   auto answers = [](const Seat& peer, const Seat& to) {
-    return peer.role == wire::WORKER && peer.request != 0 && peer.tracker_life == to.life;
+    return peer.role == wire::WORKER && to.role == wire::TRACKER && peer.request != 0 &&
+           peer.tracker_life == to.life;
   };
   push(a, link_to(b, answers(b, a)), ends->second.release());
   push(b, link_to(a, answers(a, b)), ends->first.release());
-  if (a.role == wire::WORKER) a.request = 0;
-  if (b.role == wire::WORKER) b.request = 0;
+  if (a.role == wire::WORKER && b.role == wire::TRACKER) a.request = 0;
+  if (b.role == wire::WORKER && a.role == wire::TRACKER) b.request = 0;
 }
 
 void Supervisor::record(io::Fd listener) {

@@ -20,7 +20,8 @@ build_packages="
 test_packages="
   clang-format-19 clang-tidy-19 llvm-19 libclang-rt-19-dev
   libgmime-3.0-dev
-  isync curl procps"
+  isync curl procps
+  e2fsprogs xfsprogs btrfs-progs bindfs"
 
 case "${1:-build}" in
   build) wanted="$build_packages" ;;

@@ -15,6 +15,14 @@
 
 namespace dormouse::hibernate {
 
+// Sources stand side by side, so the upper two of a key's 48 bits say whose it is.
+inline constexpr DirectoryKey kKeyOwnerMask = DirectoryKey(3) << 46;
+inline constexpr DirectoryKey kInotifyKey = 0;
+inline constexpr DirectoryKey kFanotifyKey = DirectoryKey(1) << 46;
+inline constexpr DirectoryKey kPollingKey = DirectoryKey(2) << 46;
+inline constexpr DirectoryKey kTopicKey = DirectoryKey(3) << 46;  // no directory: wire/topic.h
+inline constexpr DirectoryKey owner_of(DirectoryKey key) { return key & kKeyOwnerMask; }
+
 // What happened to one entry, or to entries that nobody named.
 struct Change {
   DirectoryKey from = 0;   // it was here, or here something changed; 0: it is new

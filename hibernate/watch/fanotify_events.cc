@@ -23,8 +23,7 @@ uint32_t read_u32(const std::byte* from) {
 }  // namespace
 
 DirectoryKey directory_key(const SipKey& hash_key, std::string_view handle) {
-  DirectoryKey key = siphash(hash_key, handle) & kKeyMask;
-  return key == 0 ? 1 : key;
+  return kFanotifyKey | (siphash(hash_key, handle) & kKeyMask & ~kKeyOwnerMask);
 }
 
 namespace detail {

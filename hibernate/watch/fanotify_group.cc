@@ -9,19 +9,39 @@
 #include <cstring>
 
 namespace dormouse::hibernate {
+namespace {
 
-Result<io::Fd> make_fanotify_group(const std::string& path) {
+// FAN_RENAME (Linux 5.17) names both ends of a move in one event.
+constexpr uint64_t kEvents =
+    FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ONDIR;
+
+}  // namespace
+
+Result<io::Fd> make_fanotify_group() {
   io::Fd group(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_DFID_NAME,
                              O_RDONLY | O_CLOEXEC));
-  if (!group) return fail_errno(errno, "fanotify_init (needs Linux 5.9)");
-  // FAN_RENAME (Linux 5.17) names both ends of a move in one event.
-  constexpr uint64_t kEvents =
-      FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ONDIR;
+  if (!group) return fail_errno(errno, "fanotify_init (needs Linux 5.9 and CAP_SYS_ADMIN)");
+  return group;
+}
+
+Result<> mark_file_system(const io::Fd& group, const std::string& path) {
   if (fanotify_mark(group.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, kEvents, AT_FDCWD,
                     path.c_str()) != 0) {
     return fail_errno(
         errno, fmt::format("fanotify mark of the file system of {} (needs CAP_SYS_ADMIN)", path));
   }
+  return {};
+}
+
+void unmark_file_system(const io::Fd& group, const std::string& path) {
+  fanotify_mark(group.get(), FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM, kEvents, AT_FDCWD,
+                path.c_str());
+}
+
+Result<io::Fd> make_fanotify_group(const std::string& path) {
+  auto group = make_fanotify_group();
+  if (!group) return group;
+  if (auto done = mark_file_system(*group, path); !done) return std::unexpected(done.error());
   return group;
 }
 

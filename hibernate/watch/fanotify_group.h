@@ -9,8 +9,14 @@
 
 namespace dormouse::hibernate {
 
-// A group that hears of entries that come, go or are renamed in any directory of the file system
-// that `path` lies on. kDenied, kUnsupported: as the text says.
+// A group without a mark. kDenied, kUnsupported: as the text says.
+Result<io::Fd> make_fanotify_group();
+// From now on it hears of entries that come, go or are renamed in any directory of the file system
+// that `path` lies on. kUnsupported, kSystem: this one cannot be watched so (a subvolume of btrfs,
+// a file system without an id).
+Result<> mark_file_system(const io::Fd& group, const std::string& path);
+void unmark_file_system(const io::Fd& group, const std::string& path);
+// A group with a mark.
 Result<io::Fd> make_fanotify_group(const std::string& path);
 
 // A directory's handle as wire/common.proto has it: fsid (8), type (4, little endian), handle.

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "hibernate/watch/fanotify_events.h"
@@ -12,20 +13,21 @@
 namespace dormouse::hibernate {
 
 Result<std::unique_ptr<FanotifySource>> FanotifySource::create(io::Loop& loop, io::Fd group,
-                                                               std::string fsid,
+                                                               std::vector<std::string> fsids,
                                                                const SipKey& key) {
   int flags = fcntl(group.get(), F_GETFL);
   if (flags < 0 || fcntl(group.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
     return fail_errno(errno, "making the fanotify group non-blocking");
   }
   return std::unique_ptr<FanotifySource>(
-      new FanotifySource(loop, std::move(group), std::move(fsid), key));
+      new FanotifySource(loop, std::move(group), std::move(fsids), key));
 }
 
-FanotifySource::FanotifySource(io::Loop& loop, io::Fd group, std::string fsid, const SipKey& key)
+FanotifySource::FanotifySource(io::Loop& loop, io::Fd group, std::vector<std::string> fsids,
+                               const SipKey& key)
     : loop_(loop),
       group_(std::move(group)),
-      fsid_(std::move(fsid)),
+      fsids_(std::move(fsids)),
       key_(key),
       buffer_(kBufferBytes) {}
 
@@ -35,8 +37,10 @@ Result<DirectoryKey> FanotifySource::add(const wire::Directory& directory) {
   if (handle.size() <= kFsidAndTypeBytes) {
     return fail(ErrorKind::kUnsupported, "the directory's file system has no handles");
   }
-  if (!fsid_.empty() && !handle.starts_with(fsid_)) {
-    return fail(ErrorKind::kUnsupported, "the directory is on another file system than mail_root");
+  bool marked = std::ranges::any_of(
+      fsids_, [&](const std::string& fsid) { return handle.starts_with(fsid); });
+  if (!fsids_.empty() && !marked) {
+    return fail(ErrorKind::kUnsupported, "no file system at or below mail_root that is marked");
   }
   return directory_key(key_, handle);
 }
@@ -88,7 +92,7 @@ void FanotifySource::take_queued(ChangeSink& sink) {
 }
 
 std::string FanotifySource::state() const {
-  return fmt::format("events={} overflows={}", events_, overflows_);
+  return fmt::format("file_systems={} events={} overflows={}", fsids_.size(), events_, overflows_);
 }
 
 }  // namespace dormouse::hibernate

@@ -14,10 +14,11 @@ namespace dormouse::hibernate {
 
 class FanotifySource final : public ChangeSource {
  public:
-  // `fsid`: the first 8 bytes of every handle on the marked file system, or empty if unknown.
+  // `fsids`: the first 8 bytes of the handles of each marked file system; none where unknown.
   // Directories of other file systems are refused: nothing would be heard of them.
   static Result<std::unique_ptr<FanotifySource>> create(io::Loop& loop, io::Fd group,
-                                                        std::string fsid, const SipKey& key);
+                                                        std::vector<std::string> fsids,
+                                                        const SipKey& key);
 
   std::string_view name() const override { return "fanotify"; }
   bool by_handle() const override { return true; }
@@ -28,7 +29,7 @@ class FanotifySource final : public ChangeSource {
   std::string state() const override;
 
  private:
-  FanotifySource(io::Loop& loop, io::Fd group, std::string fsid, const SipKey& key);
+  FanotifySource(io::Loop& loop, io::Fd group, std::vector<std::string> fsids, const SipKey& key);
   // Some hundred events at a time: what a turn of the loop may cost.
   static constexpr size_t kBufferBytes = 64 * 1024;
   static constexpr int kReadsPerTurn = 4;
@@ -41,7 +42,7 @@ class FanotifySource final : public ChangeSource {
 
   io::Loop& loop_;
   io::Fd group_;
-  std::string fsid_;
+  std::vector<std::string> fsids_;
   SipKey key_;
   std::vector<std::byte> buffer_;
   uint64_t empty_at_ms_ = 0;  // the queue was found empty at this moment or later

@@ -36,23 +36,38 @@ void PollingSource::set_interval(uint64_t interval_ms) {
 }
 
 void PollingSource::note(Entry& entry, uint64_t inode, int64_t mtime) {
+  bool moved = entry.missing || entry.inode != inode || entry.mtime_ns != mtime;
+  if (moved) entry.moved_ms = loop_.now_ms();
   entry.inode = inode;
   entry.mtime_ns = mtime;
-  entry.unsettled = mtime > real_time_ns() - kGranuleMs * kNsPerMs;
+  // Another clock's stamps say nothing of their age, but we know since when we see this one.
+  entry.unsettled = entry.shared ? loop_.now_ms() <= entry.moved_ms + kGranuleMs
+                                 : mtime > real_time_ns() - kGranuleMs * kNsPerMs;
   entry.missing = false;
+}
+
+Result<DirectoryKey> PollingSource::add_shared(const wire::Directory& directory) {
+  auto key = add(directory);
+  if (key) {
+    Entry& entry = entries_[*key & ~kKeyOwnerMask];
+    if (!entry.shared) entry.moved_ms = loop_.now_ms();
+    entry.shared = entry.unsettled = true;
+  }
+  return key;
 }
 
 Result<DirectoryKey> PollingSource::add(const wire::Directory& directory) {
   if (directory.path().empty()) return fail(ErrorKind::kInvalid, "polling needs a path");
   // Not through the ring: from the answer on every change is told, so the first look comes before.
+  std::string path = directory.path() + "/.";
   struct statx info{};
-  if (statx(AT_FDCWD, directory.path().c_str(), 0, kMask | STATX_TYPE, &info) != 0) {
+  if (statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, kMask | STATX_TYPE, &info) != 0) {
     return fail_errno(errno, "statx");
   }
   if (!S_ISDIR(info.stx_mode)) return fail(ErrorKind::kNotFound, "no directory");
   // One that is polled already keeps what is known of it: its next look is everybody's.
-  auto known = by_path_.find(directory.path());
-  if (known != by_path_.end()) return kKeyBit | known->second;
+  auto known = by_path_.find(path);
+  if (known != by_path_.end()) return kPollingKey | known->second;
   if (by_path_.size() >= kDirectoriesMax) {
     return fail(ErrorKind::kLimit, "too many directories are polled");
   }
@@ -64,18 +79,19 @@ Result<DirectoryKey> PollingSource::add(const wire::Directory& directory) {
     free_.pop_back();
   }
   Entry& entry = entries_[index];
-  entry.path = directory.path();
+  entry.path = std::move(path);
   ++entry.serial;
   note(entry, info.stx_ino, mtime_ns(info));
   by_path_.emplace(entry.path, index);
-  return kKeyBit | index;
+  return kPollingKey | index;
 }
 
 void PollingSource::remove(DirectoryKey key) {
-  uint32_t index = uint32_t(key & ~kKeyBit);
+  uint32_t index = uint32_t(key & ~kPollingKey);
   if (index >= entries_.size() || entries_[index].path.empty()) return;
   by_path_.erase(entries_[index].path);
   entries_[index].path = std::string();
+  entries_[index].shared = false;
   ++entries_[index].serial;
   free_.push_back(index);
 }
@@ -114,7 +130,7 @@ io::Task<void> PollingSource::lane(ChangeSink& sink) {
     if (entries_[index].serial != serial) continue;
     if (!look(entries_[index], known, info)) continue;
     ++changes_;
-    sink.changed(Change::of(kKeyBit | index), 0);
+    sink.changed(Change::of(kPollingKey | index), 0);
   }
 }
 

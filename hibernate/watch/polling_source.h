@@ -15,8 +15,6 @@ namespace dormouse::hibernate {
 
 class PollingSource final : public ChangeSource {
  public:
-  // Keys of this source have the highest of 48 bits set, so they fall on none of inotify's.
-  static constexpr DirectoryKey kKeyBit = DirectoryKey(1) << 47;
   // Time stamps of the coarsest file systems in use have 2 seconds (FAT; NFS servers on ext3 have
   // 1): a directory whose mtime is younger than this may change again and keep it, so it is taken
   // for changed once more.
@@ -33,6 +31,10 @@ class PollingSource final : public ChangeSource {
   std::string_view name() const override { return "polling"; }
   bool by_handle() const override { return false; }
   Result<DirectoryKey> add(const wire::Directory& directory) override;
+  // On a file system whose time stamps another machine's clock makes: how old they are is known
+  // only from when they were first seen.
+  Result<DirectoryKey> add_shared(const wire::Directory& directory);
+  size_t directories() const { return by_path_.size(); }
   void remove(DirectoryKey key) override;
   io::Task<Result<void>> run(ChangeSink& sink) override;
   std::string state() const override;
@@ -40,16 +42,18 @@ class PollingSource final : public ChangeSource {
 
  private:
   struct Entry {
-    std::string path;  // empty: free
+    std::string path;  // with "/." behind it, which follows a link; empty: free
     uint64_t inode = 0;
     int64_t mtime_ns = 0;
     uint32_t serial = 0;     // another directory has another one
     bool unsettled = false;  // the mtime was young when it was seen
     bool missing = false;    // told already that it is gone
+    bool shared = false;     // see add_shared()
+    uint64_t moved_ms = 0;   // when it was first seen like this
   };
   io::Task<void> lane(ChangeSink& sink);
   bool look(Entry& entry, const Result<uint32_t>& known, const struct statx& info);
-  static void note(Entry& entry, uint64_t inode, int64_t mtime_ns);
+  void note(Entry& entry, uint64_t inode, int64_t mtime_ns);
 
   io::Loop& loop_;
   uint64_t interval_ms_;

@@ -88,8 +88,8 @@ Result<std::unique_ptr<ChangeSource>> make(const std::string& name, io::Loop& lo
   auto group = make_fanotify_group(testing::TempDir());
   if (!group) return std::unexpected(group.error());
   auto fsid = directory_handle(testing::TempDir());
-  return as_source(
-      FanotifySource::create(loop, std::move(*group), fsid->substr(0, 8), SipKey{1, 2}));
+  std::vector<std::string> fsids = {fsid->substr(0, 8)};
+  return as_source(FanotifySource::create(loop, std::move(*group), std::move(fsids), SipKey{1, 2}));
 }
 
 io::Task<void> run_source(ChangeSource* source, ChangeSink* sink) {
@@ -266,7 +266,7 @@ TEST(FanotifySource, refuses_a_directory_of_another_file_system) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   io::Fd writer(ends[1]);
-  auto source = FanotifySource::create(**loop, io::Fd(ends[0]), "otherfs!", SipKey{1, 2});
+  auto source = FanotifySource::create(**loop, io::Fd(ends[0]), {"otherfs!"}, SipKey{1, 2});
   ASSERT_TRUE(source);
   TemporaryMaildir mail;
   EXPECT_FALSE((*source)->add(mail.directory("new")));

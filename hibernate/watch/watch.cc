@@ -1,30 +1,14 @@
 #include "hibernate/watch/watch.h"
 
 #include <fmt/format.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <iterator>
 
-#include "hibernate/watch/fanotify_source.h"
-#include "hibernate/watch/inotify_source.h"
-#include "hibernate/watch/polling_source.h"
 #include "role/log.h"
 
 namespace dormouse::hibernate {
 namespace {
-
-// The first 8 bytes of every handle on the file system of `path`; empty if it cannot be known, and
-// then every handle is accepted.
-std::string fsid_of(const std::string& path) {
-  struct statfs info{};
-  if (path.empty() || statfs(path.c_str(), &info) != 0) return {};
-  std::string fsid(sizeof info.f_fsid, '\0');
-  std::memcpy(fsid.data(), &info.f_fsid, sizeof info.f_fsid);
-  return fsid;
-}
 
 bool known_backend(const std::string& name) {
   return name == "auto" || name == "fanotify" || name == "inotify" || name == "polling";
@@ -38,52 +22,31 @@ Result<std::unique_ptr<Watch>> Watch::create(io::Loop& loop, io::Scope& scope,
     return fail(ErrorKind::kInvalid,
                 fmt::format("watch.backend \"{}\" is unknown", options.settings.backend()));
   }
-  auto watch = std::unique_ptr<Watch>(new Watch(loop, scope, options.settings));
-  watch->choose(std::move(options));
+  auto watch = std::unique_ptr<Watch>(new Watch(loop, scope, options));
+  watch->choose(options);
   return watch;
 }
 
-Watch::Watch(io::Loop& loop, io::Scope& scope, const wire::Settings::Watch& settings)
-    : loop_(loop), scope_(scope), settings_(settings), stir_(loop) {}
+Watch::Watch(io::Loop& loop, io::Scope& scope, WatchOptions& options)
+    : loop_(loop),
+      scope_(scope),
+      settings_(options.settings),
+      stores_(std::move(options.stores)),
+      notice_sockets_(std::move(options.notices)),
+      notices_(loop, std::move(options.notice_key), options.settings.notice_window_ms()),
+      stir_(loop) {
+  hears_machines_ = std::ranges::any_of(notice_sockets_, &NoticeSocket::sealed);
+}
 
 Watch::~Watch() = default;
 
-// The best one that works: fanotify, inotify (with polling for what it cannot take), polling. A
-// backend asked for by name that is not to be had is said, and the next one is used.
-void Watch::choose(WatchOptions options) {
-  const std::string& wish = settings_.backend();
-  bool any = wish == "auto";
-  why_ = any ? "the best there is" : "asked for";
-  if (any || wish == "fanotify") {
-    if (options.fanotify) {
-      auto made = FanotifySource::create(loop_, std::move(options.fanotify),
-                                         fsid_of(settings_.mail_root()), SipKey::random());
-      if (made) {
-        source_ = std::move(*made);
-        return;
-      }
-      why_ = made.error().message;
-    } else {
-      why_ = "the master could make no fanotify group (see its log)";
-    }
-    any = true;
-  }
-  fallback_ = std::make_unique<PollingSource>(loop_, settings_.polling_ms());
-  if (any || wish == "inotify") {
-    auto made = InotifySource::create(loop_, options.inotify_watches_max);
-    if (made) {
-      source_ = std::move(*made);
-      return;
-    }
-    why_ = made.error().message;
-  }
-  source_ = std::move(fallback_);
-}
-
 void Watch::start() {
-  role::log_info("watch_backend", {{"backend", source_->name()}, {"why", why_}});
-  scope_.spawn(listen(source_.get()));
-  if (fallback_) scope_.spawn(listen(fallback_.get()));
+  role::log_info("watch_backend", {{"backend", backend()}, {"why", why_}});
+  for (const std::string& reason : stores_.reasons()) {
+    role::log_warning("not_under_fanotify", {{"store", reason}});
+  }
+  for (ChangeSource* source : sources()) scope_.spawn(listen(source));
+  for (const NoticeSocket& socket : notice_sockets_) scope_.spawn(notices_.run(&socket, this));
   scope_.spawn(settle());
 }
 
@@ -93,7 +56,7 @@ io::Task<void> Watch::settle() {
     stir_.clear();
     if (loop_.now_ms() > stirred_ms_ + kSettleMs && !co_await stir_.wait()) co_return;
     if (!co_await loop_.sleep(kSettleStepMs)) co_return;
-    source_->take_queued(*this);
+    for (ChangeSource* source : sources()) source->take_queued(*this);
   }
 }
 
@@ -106,51 +69,44 @@ io::Task<void> Watch::listen(ChangeSource* source) {
 
 void Watch::reload(const wire::Settings::Watch& settings) {
   settings_.set_polling_ms(settings.polling_ms());
-  for (ChangeSource* source : {source_.get(), fallback_.get()}) {
-    if (auto* polling = dynamic_cast<PollingSource*>(source)) {
-      polling->set_interval(settings.polling_ms());
-    }
-  }
-}
-
-ChangeSource& Watch::source_of(DirectoryKey key) {
-  return fallback_ && (key & PollingSource::kKeyBit) != 0 ? *fallback_ : *source_;
-}
-
-Result<DirectoryKey> Watch::add(const wire::Directory& directory) {
-  auto key = source_->add(directory);
-  if (key || !fallback_ || key.error().kind == ErrorKind::kNotFound) return key;
-  auto polled = fallback_->add(directory);
-  if (!polled) return key;
-  if (fallen_back_++ == 0) {
-    role::log_warning("watch_falls_back", {{"to", fallback_->name()},
-                                           {"why", key.error().message},
-                                           {"interval_ms", settings_.polling_ms()}});
-  }
-  return polled;
+  if (polling_) polling_->set_interval(settings.polling_ms());
+  settings_.set_notice_window_ms(settings.notice_window_ms());
+  notices_.set_window(settings.notice_window_ms());
 }
 
 void Watch::forget(std::vector<DirectoryKey>& unused) {
   std::ranges::sort(unused);
   auto again = std::ranges::unique(unused);
   unused.erase(again.begin(), again.end());
-  for (DirectoryKey key : unused) source_of(key).remove(key);
+  for (DirectoryKey key : unused) {
+    if (ChangeSource* source = source_of(key)) source->remove(key);
+  }
   unused.clear();
 }
 
-Result<> Watch::subscribe_all(Den& den, const wire::DenToWatch::Subscribe& request) {
-  std::vector<DirectoryKey> keys;  // each once, in the order of the request: 64 at the most
+Result<bool> Watch::subscribe_all(Den& den, const wire::DenToWatch::Subscribe& request) {
+  std::vector<DirectoryKey> keys;  // each once, in the order of the request: at most kMaxSubscribed
   Result<> result;
   if (request.watch() > WatchTable::kWatchMax) {
     return fail(ErrorKind::kInvalid, "a watch's number has 31 bits");
   }
+  auto take = [&](DirectoryKey key) {
+    if (std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
+  };
+  bool polled = false;
   for (const auto& directory : request.directories()) {
-    auto key = add(directory);
-    if (!key) {
-      result = std::unexpected(key.error());
+    if (directory.handle().empty() && directory.path().empty()) continue;  // a topic
+    auto added = add(directory);
+    if (!added) {
+      result = std::unexpected(added.error());
       break;
     }
-    if (std::ranges::find(keys, *key) == keys.end()) keys.push_back(*key);
+    polled |= added->polled;
+    take(added->key);
+  }
+  for (const auto& directory : request.directories()) {
+    bool wanted = directory.topic() != 0 && (polled || hears_machines_);
+    if (wanted) take(topic_key(directory.topic(), polled));
   }
   std::vector<DirectoryKey> unused;
   // A subscription that fails leaves none behind: the session stays awake.
@@ -162,16 +118,18 @@ Result<> Watch::subscribe_all(Den& den, const wire::DenToWatch::Subscribe& reque
     }
   }
   forget(unused);
-  return result;
+  if (!result) return std::unexpected(result.error());
+  return polled;
 }
 
 void Watch::subscribe(Den& den, const wire::DenToWatch::Subscribe& request) {
-  Result<> done = subscribe_all(den, request);
+  Result<bool> done = subscribe_all(den, request);
   wire::WatchToDen answer;
   auto* message = answer.mutable_subscribed();
   message->set_watch(request.watch());
   message->set_watched(bool(done));
   if (done) {
+    message->set_polled(*done);
     ++subscribed_;
     stirred_ms_ = loop_.now_ms();
     stir_.set();
@@ -244,7 +202,9 @@ void Watch::note_arrival(const Wanting& who, uint64_t after_ms) {
   ++arrivals_;
   Den* den = stirred(who.den);
   if (den == nullptr) return;
-  if (den->arrived.empty()) den->arrived_after_ms = after_ms;
+  // Each source has a moment of its own.
+  den->arrived_after_ms =
+      den->arrived.empty() ? after_ms : std::min(den->arrived_after_ms, after_ms);
   den->arrived.push_back(Arrived{who.watch, 1});
   if (den->arrived.size() < 2 * kPendingMax) return;
   compact(den->arrived);
@@ -294,17 +254,26 @@ void Watch::flush() {
 }
 
 std::string Watch::view() const {
-  std::string out =
-      fmt::format("backend={} why=\"{}\" {}\n", source_->name(), why_, source_->state());
-  if (fallback_) {
-    fmt::format_to(std::back_inserter(out), "fallback={} used={} {}\n", fallback_->name(),
-                   fallen_back_, fallback_->state());
+  std::string out = fmt::format("backend={} why=\"{}\"\n", backend(), why_);
+  for (ChangeSource* source : sources()) {
+    fmt::format_to(std::back_inserter(out), "source={} {}\n", source->name(), source->state());
+  }
+  for (const std::string& reason : stores_.reasons()) {
+    fmt::format_to(std::back_inserter(out), "not_under_fanotify store=\"{}\"\n", reason);
+  }
+  if (polling_) {
+    fmt::format_to(std::back_inserter(out), "ever_polled no_inotify_watch={} shared_store={}\n",
+                   fallen_back_, shared_);
   }
   fmt::format_to(std::back_inserter(out),
                  "directories={} subscriptions={} table_bytes={} changes={} arrivals={} "
                  "moved_on={} lost={} subscribed={} refused={}\n",
                  table_.directories(), table_.subscriptions(), table_.bytes(), changes_, arrivals_,
                  moved_on_, lost_, subscribed_, refused_);
+  fmt::format_to(std::back_inserter(out),
+                 "topics told={} unwanted={} workers={} workers_publish={}\n", topics_told_,
+                 topics_unwanted_, workers_.size(), publishing_);
+  if (!notice_sockets_.empty()) out += notices_.view();
   for (const Den* den : dens_) {
     if (den == nullptr) continue;
     fmt::format_to(std::back_inserter(out), "den index={} told={} pending={} unread={}\n",

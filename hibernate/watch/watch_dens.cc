@@ -12,6 +12,10 @@
 namespace dormouse::hibernate {
 
 void Watch::link(role::Link link) {
+  if (link.peer == wire::WORKER) {
+    scope_.spawn(serve_worker(std::make_unique<Worker>(loop_, &scope_, std::move(link))));
+    return;
+  }
   if (link.peer != wire::DEN) {
     role::log_warning("link_ignored", {{"peer", role::role_name(link.peer)}});
     return;
@@ -31,8 +35,11 @@ void Watch::link(role::Link link) {
   auto den = std::make_unique<Den>(loop_, &scope_, std::move(link), uint16_t(free - dens_.begin()));
   *free = den.get();
   wire::WatchToDen mode;
-  mode.mutable_mode()->set_by_handle(source_->by_handle());
-  mode.mutable_mode()->set_name(std::string(source_->name()));
+  mode.mutable_mode()->set_by_handle(primary().by_handle());
+  mode.mutable_mode()->set_name(std::string(backend()));
+  // Where there is no going by path, a handle of any file system says which one is refused.
+  if (fanotify_ && polling_) *mode.mutable_mode()->mutable_fsids() = stores_.fsids();
+  mode.mutable_mode()->set_topics(takes_topics());
   // The table knows nothing of this link. A den that has no watches yet has nothing to do.
   wire::WatchToDen lost;
   lost.mutable_lost()->set_subscribe_again(true);

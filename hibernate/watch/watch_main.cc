@@ -35,7 +35,18 @@ int watch_main() {
   WatchOptions options;
   options.settings = process.settings().watch();
   auto groups = process.take_resources(wire::MasterToRole::Resource::FANOTIFY);
-  if (!groups.empty() && !groups[0].fds.empty()) options.fanotify = std::move(groups[0].fds[0]);
+  if (!groups.empty() && !groups[0].fds.empty()) {
+    options.fanotify = std::move(groups[0].fds[0]);
+    if (!options.stores.ParseFromString(groups[0].message.data())) options.stores.Clear();
+  } else if (!groups.empty()) {
+    options.no_fanotify = groups[0].message.data();
+  }
+  for (auto& socket : process.take_resources(wire::MasterToRole::Resource::NOTICES)) {
+    if (socket.fds.empty()) continue;
+    options.notices.push_back(
+        {.fd = std::move(socket.fds[0]), .sealed = socket.message.name() == "udp"});
+  }
+  options.notice_key = io::Secret(process.start_message().secret());
   auto watch = Watch::create(process.loop(), process.scope(), std::move(options));
   if (!watch) {
     role::log_error("watch_cannot_start", {{"error", watch.error().message}});
@@ -43,7 +54,7 @@ int watch_main() {
   }
   role::Sandbox sandbox;
   // fanotify tells of handles: no path, no right and no file is needed. The others go by path.
-  if ((*watch)->backend() != "fanotify") {
+  if ((*watch)->needs_files()) {
     sandbox.files = true;
     sandbox.read_all = true;
     sandbox.keep_root_directory = true;

@@ -16,8 +16,9 @@
 namespace dormouse::hibernate {
 
 // 48 bits that stand for a directory, never 0. Two directories with one key would both be told of
-// either's changes, which costs a needless look at a mailbox: at a million directories that
-// happens to one pair in 2^48 / 10^12, or one server in 500.
+// either's changes, which costs a needless look at a mailbox: at a million directories and 46 bits
+// of a hash (change_source.h) half of 10^12 pairs share 2^46 keys, so one server in 140 has such a
+// pair.
 using DirectoryKey = uint64_t;
 inline constexpr DirectoryKey kKeyMask = (uint64_t(1) << 48) - 1;
 
