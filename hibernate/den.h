@@ -8,7 +8,8 @@
 // den_sleep.cc  parked connections: input, small talk, keepalive, announcements, refresh queue
 // den_pressure.cc  how long changes and DONE wait
 // den_adopt.cc  what a former den of the shard has left
-// den_links.cc  login, tracker, watch
+// den_links.cc  login, tracker
+// den_watch.cc  the watch
 // den_view.cc   the view
 
 #include <array>
@@ -98,6 +99,8 @@ class Den final : public role::Role, public io::SocketEvents {
   void watch(uint32_t slot, const std::vector<std::string>& directories);
   void unwatch(uint32_t slot);
   bool watched(uint32_t slot) const;
+  // Its changes are told late (den_watch.proto, Subscribed).
+  bool polled(uint32_t slot) const;
   // Makes `parts` the slot's record. `goes_out`: the wire bytes that make it exact, which are sent
   // next. False: a part is over its bound, or the slab is full.
   bool publish(uint32_t slot, const RecordParts& parts, std::span<const std::byte> goes_out = {});
@@ -170,16 +173,19 @@ class Den final : public role::Role, public io::SocketEvents {
   // den_links.cc
   io::Task<void> serve_login(role::Link link);
   io::Task<void> serve_tracker(role::Link link);
-  io::Task<void> serve_watch(role::Link link);
   void handover(wire::LoginToDen::Handover handover, io::Fd socket);
   void tracker_said(const wire::TrackerToDen& message);
-  void watch_said(const wire::WatchToDen& message);
   void send_census();
   void kick(const std::string& user, const std::string& text);
-  void subscribe(WatchId watch, const std::vector<std::string>& directories);
-  void subscribe_all();
   void tell_load();
   Session* session_of(uint64_t request);
+
+  // den_watch.cc
+  io::Task<void> serve_watch(role::Link link);
+  void watch_said(const wire::WatchToDen& message);
+  bool in_watched_store(std::string_view handle) const;
+  void subscribe(WatchId watch, const std::vector<std::string>& directories);
+  void subscribe_all();
 
   role::Process& process_;
   Slab slab_;
@@ -220,6 +226,8 @@ class Den final : public role::Role, public io::SocketEvents {
   std::vector<wire::Outbox*> logins_;
   io::Event tracker_up_;
   bool by_handle_ = true;
+  std::vector<std::string> watched_stores_;  // by handle: of which file systems; none: of all
+  bool topics_ = false;                      // the watch wants mailboxes' topics
   std::string watch_backend_ = "none";
   uint64_t started_ms_ = 0;
 };

@@ -1,5 +1,5 @@
-// The den's peers: login hands connections over, the tracker finds workers, the watch tells of
-// changes. A peer whose message is malformed is ended; the master starts another.
+// The den's peers: login hands connections over, the tracker finds workers; the watch has a file of
+// its own (den_watch.cc). A peer whose message is malformed is ended; the master starts another.
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -8,6 +8,7 @@
 #include <map>
 
 #include "hibernate/den.h"
+#include "hibernate/link_life.h"
 #include "role/log.h"
 #include "wire/link.h"
 #include "wire/validate.h"
@@ -17,21 +18,9 @@ namespace {
 
 // Messages of some 100-300 bytes that a peer has not read yet.
 constexpr size_t kTrackerOutboxMax = 65'536;
-constexpr size_t kWatchOutboxMax = 65'536;
 constexpr size_t kLoginOutboxMax = 64;
 // Two TLS records' worth each way (login_den.proto).
 constexpr size_t kPendingBytesMax = 36 * 1024;
-
-// A link for as long as it lives: its channel, its outbox, and the scope of the outbox's writer.
-struct LinkLife {
-  LinkLife(io::Loop& loop, io::Scope* parent, role::Link link, size_t messages_max)
-      : peer(std::move(link)), outbox(loop, peer.channel, messages_max), scope(loop, parent) {
-    scope.spawn(outbox.run());
-  }
-  role::Link peer;
-  wire::Outbox outbox;
-  io::Scope scope;
-};
 
 }  // namespace
 
@@ -235,149 +224,6 @@ void Den::send_census() {
     }
   }
   flush(true);
-}
-
-io::Task<void> Den::serve_watch(role::Link link) {
-  LinkLife life(loop(), co_await io::current_scope(), std::move(link), kWatchOutboxMax);
-  watch_ = &life.outbox;
-  bool mode_known = false;
-  while (true) {
-    auto got = co_await wire::receive<wire::WatchToDen>(loop(), life.peer.channel);
-    if (got) {
-      if (auto valid = wire::validate(got->message, got->fd_count); !valid) {
-        got = std::unexpected(valid.error());
-      }
-    }
-    if (!got) {
-      role::log_warning("watch-link-ended", {{"error", got.error().message}});
-      break;
-    }
-    // Its first word is what it keys by; only then can directories be named to it.
-    if (got->message.has_mode()) {
-      by_handle_ = got->message.mode().by_handle();
-      watch_backend_ = got->message.mode().name();
-      if (!mode_known) subscribe_all();
-      mode_known = true;
-    } else {
-      watch_said(got->message);
-    }
-  }
-  if (watch_ == &life.outbox) watch_ = nullptr;
-  life.scope.cancel();
-  co_await life.scope.join();
-}
-
-void Den::watch_said(const wire::WatchToDen& message) {
-  if (message.has_subscribed()) {
-    WatchId watch = message.subscribed().watch();
-    if (!watches_.exists(watch)) return;
-    bool watched = message.subscribed().watched();
-    watches_.set_state(watch, watched ? Watches::State::kActive : Watches::State::kRefused);
-    watches_.for_each(watch, [&](uint32_t slot) {
-      auto session = sessions_.find(slot);
-      if (session != sessions_.end()) {
-        session->second->watch_answer(watched, message.subscribed().reason());
-      } else {
-        // Subscribed again: what changed before this answer was told to nobody. And where it cannot
-        // be watched, the refresh's answer names the directories anew.
-        look_again(slot);
-      }
-    });
-  } else if (message.has_changed()) {
-    for (WatchId watch : message.changed().watches()) {
-      if (!watches_.exists(watch)) continue;
-      watches_.for_each(watch, [this](uint32_t slot) { mailbox_changed(slot); });
-    }
-    uint64_t after_ms = message.changed().after_ms();
-    for (const auto& mail : message.changed().arrived()) {
-      if (!watches_.exists(mail.watch())) continue;
-      watches_.for_each(mail.watch(),
-                        [&](uint32_t slot) { mail_arrived(slot, mail.count(), after_ms); });
-    }
-  } else if (message.has_lost()) {
-    role::log_warning("notices-lost", {{"reason", message.lost().reason()}});
-    if (message.lost().subscribe_again()) subscribe_all();
-    sweep_all();
-  }
-  start_refreshes();
-}
-
-Result<std::vector<std::string>> Den::kept_directories(
-    const google::protobuf::RepeatedPtrField<wire::Directory>& directories) const {
-  if (directories.size() > wire::kMaxDirectories) {
-    return fail(ErrorKind::kLimit, "too many directories to watch");
-  }
-  std::vector<std::string> kept;
-  for (const wire::Directory& directory : directories) {
-    const std::string& key = by_handle_ ? directory.handle() : directory.path();
-    if (key.empty() || key.size() > kDirectoryBytesMax) {
-      return fail(ErrorKind::kLimit, "a directory without a key to watch by");
-    }
-    kept.push_back(key);
-  }
-  return kept;
-}
-
-void Den::subscribe(WatchId watch, const std::vector<std::string>& directories) {
-  if (watch_ == nullptr) return;  // subscribe_all() does it when there is one
-  wire::DenToWatch message;
-  auto* subscribe = message.mutable_subscribe();
-  subscribe->set_watch(watch);
-  for (const std::string& directory : directories) {
-    auto* added = subscribe->add_directories();
-    if (by_handle_) {
-      added->set_handle(directory);
-    } else {
-      added->set_path(directory);
-    }
-  }
-  if (!watch_->push(message)) watches_.set_state(watch, Watches::State::kRefused);
-}
-
-void Den::subscribe_all() {
-  watches_.for_all([this](WatchId watch, uint32_t slot) {
-    watches_.set_state(watch, Watches::State::kAsked);
-    if (auto session = sessions_.find(slot); session != sessions_.end()) {
-      subscribe(watch, session->second->parts().directories);
-    } else if (slab_.state(slot) == SlotState::kParked) {
-      subscribe(watch, RecordView::trusted(slab_.block(slot)).directories());
-    }
-  });
-}
-
-void Den::watch(uint32_t slot, const std::vector<std::string>& directories) {
-  auto session = sessions_.find(slot);
-  auto answer = [&](bool watched, const char* reason) {
-    if (session != sessions_.end()) session->second->watch_answer(watched, reason);
-  };
-  if (directories.empty()) return answer(true, "");  // no mailbox, nothing to miss
-  auto joined = watches_.join(slot, watch_key(directories));
-  if (joined.subscribe) {
-    subscribe(joined.watch, directories);
-    if (watches_.state(joined.watch) == Watches::State::kRefused) answer(false, "watch is busy");
-  } else if (watches_.state(joined.watch) == Watches::State::kActive) {
-    answer(true, "");
-  } else if (watches_.state(joined.watch) == Watches::State::kRefused) {
-    answer(false, "the mailbox cannot be watched");
-  }
-}
-
-void Den::unwatch(uint32_t slot) {
-  WatchId gone = watches_.leave(slot);
-  if (gone == kNoWatch || watch_ == nullptr) return;
-  wire::DenToWatch message;
-  message.mutable_unsubscribe()->set_watch(gone);
-  // A watch that is left over costs a notice that nobody waits for.
-  [[maybe_unused]] bool told = watch_->push(message);
-}
-
-bool Den::watched(uint32_t slot) const {
-  WatchId watch = watches_.watch_of(slot);
-  if (watch == kNoWatch) {
-    return slab_.state(slot) == SlotState::kParked &&
-           RecordView::trusted(slab_.block(slot)).directories().empty();
-  }
-  return watches_.state(watch) == Watches::State::kActive;
 }
 
 }  // namespace dormouse::hibernate

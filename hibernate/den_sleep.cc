@@ -78,6 +78,7 @@ void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
                   .idle_tag = view.idle_tag(),
                   .selected = view.flag(kFlagSelected),
                   .changed = view.flag(kFlagChanged) || !view.flag(kFlagSmallTalk),
+                  .polled = polled(slot),
                   .exists = view.exists(),
                   .pending = view.pending()};
   SmallTalk talked = talk(input, sleeper);

@@ -47,6 +47,8 @@ bool answer(std::string_view line, const Sleeper& sleeper, SmallTalk& talk) {
   std::string_view tag = line.substr(0, space);
   std::string_view command = line.substr(space + 1);
   if (!is_tag(tag)) return false;
+  bool reports = equal_ignoring_case(command, "NOOP") || equal_ignoring_case(command, "CHECK");
+  if (sleeper.polled && reports) return false;
   if (equal_ignoring_case(command, "NOOP")) {
     tell_arrivals(sleeper, talk);
     talk.output += fmt::format("{} {}\r\n", tag, wire::kNoopCompleted);

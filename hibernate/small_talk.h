@@ -22,6 +22,8 @@ struct Sleeper {
   bool selected = false;  // what it returns to after DONE
   // A change waits that only a worker can report: any line attaches.
   bool changed = false;
+  // Its mailbox is only looked at now and then: a command that reports changes needs a worker.
+  bool polled = false;
   uint32_t exists = 0;   // messages it was told of
   uint32_t pending = 0;  // and those that came since
 };

@@ -54,6 +54,21 @@ TEST(SmallTalk, any_other_command_is_left_whole_to_a_worker) {
   EXPECT_EQ(talk("A2 NOOP\r\n", in_idle()).verdict, Verdict::kAttach);
 }
 
+TEST(SmallTalk, of_a_mailbox_that_is_only_looked_at_now_and_then_noop_and_check_are_a_workers) {
+  Sleeper sleeper = in_mailbox();
+  sleeper.polled = true;
+  EXPECT_EQ(talk("A2 NOOP\r\n", sleeper).verdict, Verdict::kAttach);
+  EXPECT_EQ(talk("A2 check\r\n", sleeper).verdict, Verdict::kAttach);
+  EXPECT_EQ(talk("A2 IDLE\r\n", sleeper).verdict, Verdict::kAnswered);
+  EXPECT_EQ(talk("A2 LOGOUT\r\n", sleeper).verdict, Verdict::kLogout);
+  Sleeper idle = in_idle();
+  idle.polled = true;
+  SmallTalk got = talk("DONE\r\nA2 NOOP\r\n", idle);
+  EXPECT_EQ(got.output, "A1 OK Idle completed.\r\n");
+  EXPECT_EQ(got.verdict, Verdict::kAttach);
+  EXPECT_EQ(got.consumed_bytes, 6u);
+}
+
 TEST(SmallTalk, a_command_behind_answered_ones_attaches_from_there) {
   SmallTalk got = talk("DONE\r\nA2 FETCH 1 ALL\r\n", in_idle());
   EXPECT_EQ(got.verdict, Verdict::kAttach);

@@ -158,6 +158,7 @@ class DenTest : public testing::Test {
     EXPECT_TRUE(must_receive<wire::DenToLogin>(login_).message.load().accepting());
     EXPECT_TRUE(must_receive<wire::DenToTracker>(tracker_).message.has_census());
     wire::WatchToDen mode;
+    *mode.mutable_mode() = mode_;
     mode.mutable_mode()->set_by_handle(true);
     mode.mutable_mode()->set_name("test");
     must_send(watch_, mode);
@@ -273,16 +274,21 @@ class DenTest : public testing::Test {
     auto* directory = message.mutable_offer()->add_directories();
     directory->set_handle("handle-of-inbox");
     directory->set_path("/mail/inbox");
+    directory->set_topic(topic_);
     must_send(worker_, message);
   }
   void watch_subscribes() {
     auto asked = must_receive<wire::DenToWatch>(watch_);
     ASSERT_TRUE(asked.message.has_subscribe());
-    EXPECT_EQ(asked.message.subscribe().directories(0).handle(), "handle-of-inbox");
-    watch_id_ = asked.message.subscribe().watch();
+    subscribed_ = asked.message.subscribe();
+    if (mode_.fsids().empty()) {
+      EXPECT_EQ(subscribed_.directories(0).handle(), "handle-of-inbox");
+    }
+    watch_id_ = subscribed_.watch();
     wire::WatchToDen answer;
     answer.mutable_subscribed()->set_watch(watch_id_);
     answer.mutable_subscribed()->set_watched(true);
+    answer.mutable_subscribed()->set_polled(polled_);
     must_send(watch_, answer);
   }
   void send_park(uint64_t consumed, const std::string& state) {
@@ -375,6 +381,10 @@ class DenTest : public testing::Test {
   bool pushes_ = false;  // it has NOTIFY
   uint32_t offers_ = 0;
   uint32_t watch_id_ = 0;
+  wire::WatchToDen::Mode mode_;             // what the watch says first, beside its name
+  wire::DenToWatch::Subscribe subscribed_;  // the last one
+  bool polled_ = false;                     // and what it was answered
+  uint64_t topic_ = 0;                      // of the offered mailbox
   uint64_t session_ = 0;
   io::Channel control_, login_, tracker_, watch_, worker_;
 };

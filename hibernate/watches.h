@@ -41,6 +41,9 @@ class Watches {
     return watch < entries_.size() && entries_[watch].head != kNoSlot;
   }
   void set_state(WatchId watch, State state) { entries_[watch].state = state; }
+  // Its changes are told late: it is only looked at now and then.
+  bool polled(WatchId watch) const { return entries_[watch].polled; }
+  void set_polled(WatchId watch, bool polled) { entries_[watch].polled = polled; }
 
   // fn(slot) for every slot of the watch; fn may make that very slot leave.
   template <class Fn>
@@ -66,6 +69,7 @@ class Watches {
     uint64_t key = 0;
     uint32_t head = kNoSlot;  // kNoSlot: free
     State state = State::kAsked;
+    bool polled = false;
   };
 
   uint32_t place_of(uint64_t key) const;  // in index_: where it is, or where it would go

@@ -7,6 +7,7 @@
 #include "imap/syntax/parser.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
+#include "wire/topic.h"
 #include "wire/validate.h"
 
 namespace dormouse::imap {
@@ -150,6 +151,7 @@ class Notifier::Look {
   std::set<uint32_t> marks_;  // of now_
   uint32_t digest_ = 2166136261u;
   std::vector<store::Mailbox> watched_;
+  std::vector<std::string> watched_names_;  // parallel
   struct Rename {
     std::string name;
     std::string old_name;
@@ -232,6 +234,7 @@ io::Task<Result<void>> Notifier::Look::take(const store::MailboxInfo& info) {
     mix(digest_, info.name);
     mix(digest_, {reinterpret_cast<const char*>(&entry.mark), sizeof entry.mark});
     watched_.push_back(*mailbox);
+    watched_names_.push_back(info.name);
   }
   if (!is_first()) say_name(*mailbox, info, events, entry, known);
   marks_.insert(entry.mark);
@@ -288,18 +291,21 @@ void Notifier::Look::put_status(const store::MailboxStatus& status, std::string_
 }
 
 Result<> Notifier::Look::find_directories() {
-  auto add = [this](const store::WatchedDirectory& directory) {
+  auto add = [this](const store::WatchedDirectory& directory) -> wire::Directory& {
     wire::Directory& place = seen_.directories.emplace_back();
     place.set_handle(directory.key);
     place.set_path(directory.path);
+    return place;
   };
+  const std::string& user = glance_.user.name();
   auto root = store_->watched_root();
   if (!root) return std::unexpected(root.error());
-  add(*root);
-  for (store::Mailbox mailbox : watched_) {
-    auto watched = mailbox.watched_directories();
+  add(*root).set_topic(wire::topic_of(user, {}));
+  for (size_t i = 0; i < watched_.size(); ++i) {
+    auto watched = watched_[i].watched_directories();
     if (!watched) return std::unexpected(watched.error());
-    std::ranges::for_each(*watched, add);
+    uint64_t topic = wire::topic_of(user, watched_names_[i]);
+    for (const auto& directory : *watched) add(directory).set_topic(std::exchange(topic, 0));
   }
   return {};
 }

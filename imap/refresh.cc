@@ -12,6 +12,7 @@
 #include "imap/session.h"
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
+#include "wire/topic.h"
 
 namespace dormouse::imap {
 namespace {
@@ -270,7 +271,8 @@ io::Task<Result<bool>> has_changed(User& user, const MailboxState& box) {
   co_return status->uid_validity != box.uid_validity || status->highest_mod_seq != box.mod_seq;
 }
 
-Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& guid) {
+Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& guid,
+                                                std::string_view name) {
   auto store = user.store();
   if (!store) return std::unexpected(store.error());
   auto mailbox = (*store)->open_mailbox(guid);
@@ -283,6 +285,7 @@ Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& g
     place.set_handle(directory.key);
     place.set_path(directory.path);
   }
+  if (!places.empty()) places[0].set_topic(wire::topic_of(user.name(), name));
   return places;
 }
 

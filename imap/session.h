@@ -49,6 +49,18 @@ struct SessionCounters {
   uint64_t byes = 0;
 };
 
+// Word of what a session has changed to sleepers whose mailboxes nobody else tells of in time
+// (wire/watch_worker.proto).
+class ChangePublisher {
+ public:
+  // False: the file system tells everything.
+  virtual bool wanted() const = 0;
+  virtual void publish(uint64_t topic) = 0;
+
+ protected:
+  virtual ~ChangePublisher() = default;
+};
+
 // What a worker lends its sessions; outlives them.
 struct SessionHost {
   explicit SessionHost(io::Loop& l) : loop(l) {}
@@ -59,7 +71,8 @@ struct SessionHost {
   tuning::ParkParameters park_parameters;
   tuning::ClientHabits habits;
   tuning::Pressure pressure = tuning::Pressure::kCalm;  // of the server (docs/pressure.md)
-  TraceTap* tap = nullptr;  // while somebody records
+  TraceTap* tap = nullptr;                              // while somebody records
+  ChangePublisher* publisher = nullptr;
 };
 
 enum class Condition : uint8_t { kOk, kNo, kBad };
@@ -115,8 +128,13 @@ class Session final : public ChangeListener {
   io::Task<Result<void>> await_input();
   // Brings the view up to date and says what changed. True when something was said.
   io::Task<Result<bool>> report_changes(bool allow_expunge);
-  // Word to the user's other sessions here that a mailbox changed.
-  void tell_others(store::Mailbox mailbox) { user_.notify(mailbox.id(), this); }
+  // Word to the user's other sessions that this one has changed a mailbox; tell_here(): that it has
+  // found it changed, for the sessions of this process alone.
+  void tell_others(store::Mailbox mailbox);
+  void tell_here(store::Mailbox mailbox) { user_.notify(mailbox.id(), this); }
+  // The part of it for sleepers, where the mailbox has no such name any more. Empty: the list of
+  // mailboxes.
+  void publish(std::string_view mailbox);
   // Announces keywords the client does not know yet, if `keywords` has any.
   Result<> announce_keywords(const store::Keywords& keywords);
   // The same whether or not the client wants to hear of it (NOTIFY): its own command needs it.
@@ -134,7 +152,10 @@ class Session final : public ChangeListener {
   // The session has added or removed these messages of a mailbox that is not selected.
   void made(store::Mailbox mailbox, const UidSet& uids);
   // Word to the user's other sessions here that the list of mailboxes or subscriptions changed.
-  void tell_others_of_names() { user_.notify(kNamesChanged, this); }
+  void tell_others_of_names() {
+    user_.notify(kNamesChanged, this);
+    publish({});
+  }
   // Begin(REFRESH) of a session with NOTIFY; for refresh().
   io::Task<Result<wire::WorkerToDen::Refreshed>> refresh_notify(wire::DenToWorker::Begin begin,
                                                                 SessionState state, uint32_t told);
@@ -257,7 +278,8 @@ Result<std::string> encode_or_shed(SessionState& state, std::string& out);
 // Whether an Offer or Refreshed, one datagram, can hold them.
 bool fit_an_offer(const std::vector<wire::Directory>& places);
 // The directories of a mailbox, as an Offer names them.
-Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& guid);
+Result<std::vector<wire::Directory>> watched_of(User& user, const store::Guid& guid,
+                                                std::string_view name);
 // Whether the mailbox has changed since: synced, and looked at. An Error is the store's; kNotFound:
 // it is gone.
 io::Task<Result<bool>> has_changed(User& user, const MailboxState& box);

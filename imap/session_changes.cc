@@ -11,8 +11,21 @@
 #include "imap/syntax/writer.h"
 #include "imap/try.h"
 #include "role/log.h"
+#include "wire/topic.h"
 
 namespace dormouse::imap {
+
+void Session::tell_others(store::Mailbox mailbox) {
+  tell_here(mailbox);
+  if (host_.publisher == nullptr || !host_.publisher->wanted()) return;
+  // Gone again already: whoever made it so has published its name.
+  if (auto status = mailbox.status()) publish(status->name);
+}
+
+void Session::publish(std::string_view mailbox) {
+  if (host_.publisher == nullptr || !host_.publisher->wanted()) return;
+  host_.publisher->publish(wire::topic_of(user_.name(), mailbox));
+}
 
 io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
   if (!tells_selected()) {
@@ -26,7 +39,7 @@ io::Task<Result<bool>> Session::report_changes(bool allow_expunge) {
 io::Task<Result<bool>> Session::report_all_changes(bool allow_expunge) {
   DORMOUSE_CHECK(selected_, "changes are of a selected mailbox");
   auto synced = selected_->mailbox.sync();
-  if (synced && synced->any()) tell_others(selected_->mailbox);
+  if (synced && synced->any()) tell_here(selected_->mailbox);
   if (!synced && synced.error().kind != ErrorKind::kNotFound) {
     // The index is as it was; the next command tries again.
     role::log_warning(

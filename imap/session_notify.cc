@@ -133,7 +133,7 @@ io::Task<Result<Refreshed>> Session::refresh_notify(wire::DenToWorker::Begin beg
   if (seen->moved && !seen->overflow) {
     std::vector<wire::Directory> places;
     if (tells) {
-      auto own = watched_of(user_, state.mailbox->guid);
+      auto own = watched_of(user_, state.mailbox->guid, state.mailbox->name);
       if (!own) co_return std::unexpected(own.error());
       places = std::move(*own);
     }

@@ -92,7 +92,7 @@ Result<> Session::restore_mailbox(const MailboxState& state, uint32_t told) {
   if (told > 0) {
     auto synced = mailbox->sync();
     if (!synced) return say_bye("The selected mailbox cannot be read.");
-    if (synced->any()) tell_others(*mailbox);
+    if (synced->any()) tell_here(*mailbox);
   }
   for (int attempt = 0; attempt < kSnapshotAttemptsMax; ++attempt) {
     auto now = mailbox->snapshot();

@@ -182,14 +182,14 @@ io::Task<Result<void>> Session::make_offer() {
 
 Result<std::vector<wire::Directory>> Session::directories() {
   if (!selected_ || !tells_selected()) return std::vector<wire::Directory>();
-  return watched_of(user_, selected_->guid);
+  return watched_of(user_, selected_->guid, selected_->name);
 }
 
 // Outside IDLE: whether a NOOP would have something to say.
 Result<bool> Session::changes_pending() {
   if (!selected_ || !tells_selected()) return false;
   auto synced = selected_->mailbox.sync();
-  if (synced && synced->any()) tell_others(selected_->mailbox);
+  if (synced && synced->any()) tell_here(selected_->mailbox);
   auto status = selected_->mailbox.status();
   if (!status) return std::unexpected(status.error());
   return status->highest_mod_seq != selected_->mod_seq || !selected_->view.unreported().empty();

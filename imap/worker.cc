@@ -23,6 +23,8 @@ constexpr uint64_t kIdleStoreBytesMax = 64u << 20;
 // Messages for a tracker that does not read: it sends us no new sessions either, so what is owed is
 // at most one Ended a session, and a Load a second.
 constexpr size_t kTrackerMessagesMax = 100'000;
+// Changes for a watch that does not read. Beyond, it finds them by itself, only later.
+constexpr size_t kWatchMessagesMax = 1'000;
 constexpr uint64_t kHousekeepingMs = 1'000;
 // A loop that is behind by less is only busy with one command.
 constexpr uint64_t kLateMs = 50;
@@ -54,6 +56,14 @@ struct Worker::TrackerLink {
   wire::Outbox outbox;
 };
 
+struct Worker::WatchLink {
+  WatchLink(io::Loop& loop, io::Channel c)
+      : channel(std::move(c)), outbox(loop, channel, kWatchMessagesMax) {}
+  io::Channel channel;
+  wire::Outbox outbox;
+  bool publish = false;
+};
+
 Worker::Worker(role::Process& process)
     : process_(process),
       host_(process.loop()),
@@ -64,6 +74,7 @@ Worker::Worker(role::Process& process)
               .bytes = kIdleStoreBytesMax},
              process.start_message().clean_boots()) {
   host_.settings = process.settings().worker();
+  host_.publisher = this;
 }
 
 Worker::~Worker() { DORMOUSE_CHECK(sessions_.empty(), "sessions end with the process's scope"); }
@@ -83,10 +94,15 @@ void Worker::pressure(tuning::Pressure level, const std::string& /*text*/) {
 }
 
 void Worker::link(role::Link link) {
-  if (link.peer == wire::MASTER) process_.scope().spawn(record(std::move(link.channel)));
-  if (link.peer != wire::TRACKER) return;
-  process_.scope().spawn(
-      serve_tracker(std::make_unique<TrackerLink>(process_.loop(), std::move(link.channel))));
+  io::Loop& loop = process_.loop();
+  io::Scope& scope = process_.scope();
+  if (link.peer == wire::MASTER) {
+    scope.spawn(record(std::move(link.channel)));
+  } else if (link.peer == wire::WATCH) {
+    scope.spawn(serve_watch(std::make_unique<WatchLink>(loop, std::move(link.channel))));
+  } else if (link.peer == wire::TRACKER) {
+    scope.spawn(serve_tracker(std::make_unique<TrackerLink>(loop, std::move(link.channel))));
+  }
 }
 
 // For an administrator who records a trace; a second one replaces the first.
@@ -122,6 +138,33 @@ io::Task<void> Worker::serve_tracker(std::unique_ptr<TrackerLink> link) {
   if (tracker_ == link.get()) tracker_ = nullptr;
   scope.cancel();
   co_await scope.join();
+}
+
+io::Task<void> Worker::serve_watch(std::unique_ptr<WatchLink> link) {
+  io::Loop& loop = process_.loop();
+  io::Scope scope(loop, co_await io::current_scope());
+  watch_ = link.get();
+  scope.spawn(link->outbox.run());
+  while (true) {
+    auto received = co_await wire::receive<wire::WatchToWorker>(loop, link->channel);
+    if (!received) break;
+    if (auto valid = wire::validate(received->message, received->fd_count); !valid) {
+      role::log_error("watch-misbehaves", {{"reason", valid.error().message}});
+      break;
+    }
+    link->publish = received->message.mode().publish();
+  }
+  if (watch_ == link.get()) watch_ = nullptr;
+  scope.cancel();
+  co_await scope.join();
+}
+
+bool Worker::wanted() const { return watch_ != nullptr && watch_->publish; }
+
+void Worker::publish(uint64_t topic) {
+  wire::WorkerToWatch message;
+  message.mutable_published()->add_topics(topic);
+  if (watch_ != nullptr && watch_->outbox.push(message)) ++published_;
 }
 
 void Worker::accept(wire::TrackerToWorker::Serve serve, io::Channel channel) {
@@ -222,10 +265,11 @@ std::string Worker::view() {
   const SessionCounters& count = host_.counters;
   std::string text = fmt::format(
       "worker sessions={} users={} memory_bytes={} logins={} attaches={} refreshes={} offers={} "
-      "withdrawn={} parks={} crossed={} commands={} byes={} pressure={} client_kinds={}\n",
+      "withdrawn={} parks={} crossed={} commands={} byes={} pressure={} client_kinds={} "
+      "published={}\n",
       sessions_.size(), users_.users(), memory_bytes(), count.logins, count.attaches,
       count.refreshes, count.offers, count.withdrawn, count.parks, count.crossed, count.commands,
-      count.byes, tuning::name_of(host_.pressure), host_.habits.kinds());
+      count.byes, tuning::name_of(host_.pressure), host_.habits.kinds(), published_);
   for (const auto& [key, running] : sessions_) text += running.session->describe();
   return text;
 }

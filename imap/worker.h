@@ -14,7 +14,7 @@
 
 namespace dormouse::imap {
 
-class Worker final : public role::Role {
+class Worker final : public role::Role, public ChangePublisher {
  public:
   explicit Worker(role::Process& process);
   ~Worker() override;
@@ -34,8 +34,12 @@ class Worker final : public role::Role {
   };
 
   struct TrackerLink;
+  struct WatchLink;
 
   io::Task<void> serve_tracker(std::unique_ptr<TrackerLink> link);
+  io::Task<void> serve_watch(std::unique_ptr<WatchLink> link);
+  bool wanted() const override;
+  void publish(uint64_t topic) override;
   void accept(wire::TrackerToWorker::Serve serve, io::Channel channel);
   io::Task<void> live(uint64_t key);
   io::Task<void> record(io::Channel channel);
@@ -53,8 +57,10 @@ class Worker final : public role::Role {
   std::map<uint64_t, Running> sessions_;  // bounded by the tracker's sessions_per_worker
   uint64_t next_key_ = 1;                 // a session may come again before its last life ended
   TrackerLink* tracker_ = nullptr;        // the present one; owned by its coroutine
-  size_t told_sessions_ = 0;              // in the last Load
-  uint32_t late_ms_ = 0;                  // the loop's, at the last housekeeping
+  WatchLink* watch_ = nullptr;            // likewise
+  uint64_t published_ = 0;
+  size_t told_sessions_ = 0;  // in the last Load
+  uint32_t late_ms_ = 0;      // the loop's, at the last housekeeping
   uint32_t told_late_ms_ = 0;
   uint64_t tidied_key_ = 1;    // next_key_ at the last tidy()
   std::string shutdown_text_;  // draining when not empty

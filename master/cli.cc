@@ -88,6 +88,21 @@ void add_settings_option(CLI::App* command, Arguments& arguments) {
       ->capture_default_str();
 }
 
+CLI::App* add_notify_command(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand(
+      "notify", "tell a server that a mailbox changed, where its file system cannot");
+  command->add_option("--user,-u", arguments.notice.user, "whose mailbox")->required();
+  command
+      ->add_option("--mailbox,-m", arguments.notice.mailbox,
+                   "which; empty: the list of mailboxes changed")
+      ->capture_default_str();
+  command->add_flag("--arrival", arguments.notice.arrival, "mail came, and nothing else");
+  command->add_option("--to", arguments.notice.to,
+                      "another server's watch.notice_listen, as 192.0.2.1:1234");
+  add_settings_option(command, arguments);
+  return command;
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -125,18 +140,7 @@ int run_command_line(int argc, char** argv) {
   who_command->add_flag("--each", arguments.each, "a line for every socket, too");
   add_settings_option(who_command, arguments);
 
-  arguments.notice.mailbox = "INBOX";
-  CLI::App* notify_command = app.add_subcommand(
-      "notify", "tell a server that a mailbox changed, where its file system cannot");
-  notify_command->add_option("--user,-u", arguments.notice.user, "whose mailbox")->required();
-  notify_command
-      ->add_option("--mailbox,-m", arguments.notice.mailbox,
-                   "which; empty: the list of mailboxes changed")
-      ->capture_default_str();
-  notify_command->add_flag("--arrival", arguments.notice.arrival, "mail came, and nothing else");
-  notify_command->add_option("--to", arguments.notice.to,
-                             "another server's watch.notice_listen, as 192.0.2.1:1234");
-  add_settings_option(notify_command, arguments);
+  CLI::App* notify_command = add_notify_command(app, arguments);
 
   CLI::App* certificate_command = app.add_subcommand(
       "make-certificate", "make a self-signed certificate, for a first try and for tests");

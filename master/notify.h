@@ -17,7 +17,7 @@ io::Fd open_notices(const Settings& settings);
 
 struct NotifyRequest {
   std::string user;
-  std::string mailbox;  // empty: the list of mailboxes
+  std::string mailbox = "INBOX";  // empty: the list of mailboxes
   bool arrival = false;
   std::string to;  // "host:port" of another server's watch.notice_listen; empty: this machine's
 };

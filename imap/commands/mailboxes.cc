@@ -73,7 +73,10 @@ Answer run(Session& session, const Delete& arguments) {
   if (!removed && removed.error().kind == ErrorKind::kDenied) {
     co_return no("[CANNOT] This mailbox cannot be deleted.");
   }
-  if (removed && mailbox) session.tell_others(*mailbox);
+  if (removed && mailbox) {
+    session.tell_here(*mailbox);
+    session.publish(arguments.mailbox);
+  }
   if (removed && selected) {
     session.drop_selected();
     session.out().text() += "* OK [CLOSED] The selected mailbox was deleted.\r\n";
@@ -88,6 +91,7 @@ Answer run(Session& session, const Rename& arguments) {
   if (renamed) {
     // INBOX's messages have moved: a session on it is told like of any expunge.
     if (auto inbox = (*store)->open_mailbox(arguments.from)) session.tell_others(*inbox);
+    session.publish(arguments.from);
   }
   std::vector<std::string> own = {without_separator(arguments.from),
                                   without_separator(arguments.to)};
