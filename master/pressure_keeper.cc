@@ -53,7 +53,7 @@ void PressureKeeper::configure(const wire::Settings::Pressure& settings) {
 
 io::Task<void> PressureKeeper::keep() {
   if (enabled_) role::log_info("pressure-measured", {{"memory", reader_.describe()}});
-  while (co_await loop_.sleep(kLookMs)) look();
+  while (co_await loop_.sleep(enabled_ ? kLookMs : kDisabledLookMs)) look();
 }
 
 void PressureKeeper::strain(const wire::RoleToMaster::Strain& strain) {

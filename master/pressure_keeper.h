@@ -23,6 +23,8 @@ class PressureKeeper {
   // Often enough that a limit is not reached between two looks: at 500 ms a server that takes 20
   // MiB a second has taken 10.
   static constexpr uint64_t kLookMs = 500;
+  // Until a reload enables it.
+  static constexpr uint64_t kDisabledLookMs = 5'000;
   // A tracker that says nothing more (it is being restarted) is not believed for longer.
   static constexpr uint64_t kStrainMs = 2'000;
 

@@ -10,8 +10,10 @@ namespace dormouse::role {
 namespace {
 
 constexpr uint64_t kLookMs = 1'000;
-// Keepalives of 15,000 sleepers allocate and free some 100 KiB a second: that is quiet. A purge
-// costs a madvise per run of unused pages, so it is not worth less than this either.
+// Once nothing is due: a process that sleeps is not woken each second to find that it slept.
+constexpr uint64_t kQuietLookMs = 8'000;
+// In kLookMs. Keepalives of 15,000 sleepers allocate and free some 100 KiB a second: that is quiet.
+// A purge costs a madvise per run of unused pages, so it is not worth less than this either.
 constexpr uint64_t kQuietBytes = 512 * 1024;
 
 // Bytes this thread has allocated and freed, together, since it began. 0: the allocator is another
@@ -39,9 +41,11 @@ io::Task<void> give_idle_memory_back(io::Loop& loop, const tuning::Pressure* lev
   uint64_t since_purge = before;
   bool due = true;
   while (true) {
-    if (!co_await loop.sleep(kLookMs)) co_return;
+    bool watchful = due || *level >= tuning::Pressure::kPressed;
+    uint64_t look_ms = watchful ? kLookMs : kQuietLookMs;
+    if (!co_await loop.sleep(look_ms)) co_return;
     uint64_t now = moved_bytes();
-    bool quiet = now - before < kQuietBytes;
+    bool quiet = now - before < kQuietBytes * (look_ms / kLookMs);
     before = now;
     // A busy second makes a purge due; so does a long time of little.
     due = due || !quiet || now - since_purge >= 16 * kQuietBytes;

@@ -63,7 +63,8 @@ Tracker::Tracker(io::Loop& loop, io::Scope& scope, TrackerOptions options, Cooki
       // Requests of one life of the tracker are above those of all former ones.
       placement_(placement_settings(settings_, cpus_), (loop.now_ms() + 1) << 20),
       waiting_(waiting_max),
-      started_ms_(loop.now_ms()) {
+      started_ms_(loop.now_ms()),
+      stir_(loop) {
   if (options.restarted) placement_.hold_starts(started_ms_ + kAdoptMs);
 }
 
@@ -95,7 +96,22 @@ void Tracker::kick(const std::string& user, const std::string& text) {
 }
 
 io::Task<void> Tracker::tick() {
-  while (co_await loop_.sleep(kTickMs)) tick_once();
+  struct Wait {
+    static io::Task<Result<void>> on(io::Event* event) { co_return co_await event->wait(); }
+  };
+  while (true) {
+    stir_.clear();
+    if (waiting_.size() == 0 && lookups_.empty() && told_quiet_) {
+      auto stirred = co_await io::with_timeout(kQuietTickMs, Wait::on(&stir_));
+      if (!stirred && stirred.error().kind != ErrorKind::kTimeout) co_return;
+      if (!stirred) {
+        tick_once();
+        continue;
+      }
+    }
+    if (!co_await loop_.sleep(kTickMs)) co_return;
+    tick_once();
+  }
 }
 
 void Tracker::tick_once() {

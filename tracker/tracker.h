@@ -63,6 +63,9 @@ class Tracker {
   // After its own restart the tracker waits for the workers that exist before it starts others.
   static constexpr uint64_t kAdoptMs = 1'000;
   static constexpr uint64_t kTickMs = 250;
+  // While nobody waits: what is due then (grants, dens that are gone, workers to retire) is counted
+  // in seconds.
+  static constexpr uint64_t kQuietTickMs = 2'000;
   // Table places visited in one turn of the loop: below a millisecond.
   static constexpr uint32_t kSweepStep = 8192;
   // Log lines about bad cookies per tick; the view has their whole number.
@@ -184,6 +187,7 @@ class Tracker {
   bool pump_wanted_ = false;  // somebody who waits may have a place now
   bool in_round_ = false;
   bool sweeping_ = false;
+  io::Event stir_;                     // somebody waits
   bool told_quiet_ = true;             // the master knows that nobody waits
   uint64_t waited_ms_ = 0;             // the longest, of those placed since the last tick
   uint64_t longest_wait_ms_ = 0;       // of all

@@ -37,6 +37,7 @@ void Tracker::enqueue(Waiting entry) {
   ++users_.at(entry.user).waiting;
   if (!pump_wanted_ && offer(entry) == WakeQueue::Verdict::kTaken) return;
   auto gave_way = waiting_.push(std::move(entry));
+  stir_.set();
   if (gave_way) refuse(std::move(*gave_way), Refusal::kQueueFull);
 }
 
