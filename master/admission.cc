@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "role/log.h"
@@ -33,6 +34,9 @@ Result<> attach_groups(ebpf::Steering& steering, const std::vector<Listener>& li
   return {};
 }
 
+// Some connections log in later or never: an open-ended probe, a client that tries a second port.
+constexpr uint32_t kConnectionsPerLogin = 2;
+
 }  // namespace
 
 void Admission::set_rates(const ebpf::AdmissionRates& fresh) {
@@ -54,11 +58,17 @@ void Admission::watch_for_floods() {
   }
 }
 
-ebpf::AdmissionRates rates_of(const Settings& settings) {
+ebpf::AdmissionRates rates_of(const Settings& settings, tuning::Pressure level) {
   const auto& admission = settings.wire.admission();
-  return {.per_second = admission.rate(),
-          .burst = admission.burst(),
-          .prefix_percent = admission.prefix_percent()};
+  ebpf::AdmissionRates rates{.per_second = admission.rate(),
+                             .burst = admission.burst(),
+                             .prefix_percent = admission.prefix_percent()};
+  uint32_t logins = settings.wire.pressure().logins_per_second();
+  if (level < tuning::Pressure::kPressed || logins == 0) return rates;
+  uint32_t bound = kConnectionsPerLogin * logins;
+  rates.per_second = rates.per_second == 0 ? bound : std::min(rates.per_second, bound);
+  rates.burst = std::clamp(rates.burst, 2u, std::max(2u, rates.per_second));
+  return rates;
 }
 
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners) {

@@ -16,6 +16,7 @@
 #include "io/result.h"
 #include "master/listeners.h"
 #include "master/settings.h"
+#include "tuning/pressure_level.h"
 
 namespace dormouse::master {
 
@@ -31,7 +32,7 @@ struct Admission {
   ebpf::FloodWatch flood;
   bool lifted = false;  // a flood: the rates wait until it is over
 
-  // For tuning/: takes effect at once. Without admission, nothing happens.
+  // Takes effect at once. Without admission, nothing happens.
   void set_rates(const ebpf::AdmissionRates& fresh);
   // Once a second, where there is a filter: stands aside in a flood, and says so in the log.
   void watch_for_floods();
@@ -47,8 +48,11 @@ struct LoginSteering {
   }
 };
 
-// What the settings ask for: rate and burst are complete (complete_settings()).
-ebpf::AdmissionRates rates_of(const Settings& settings);
+// What the settings ask for: rate and burst are complete (complete_settings()). From pressed on no
+// more are let in than logins may take (pressure.logins_per_second): who waits before the accept
+// costs nothing here. Not fewer when critical, so that a refusal is heard soon.
+ebpf::AdmissionRates rates_of(const Settings& settings,
+                              tuning::Pressure level = tuning::Pressure::kCalm);
 
 // kUnsupported and the like only where the settings insist on bpf.
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners);

@@ -83,6 +83,7 @@ class Server final : public SupervisorEvents {
         supervisor_(loop, settings_, resources_, *this, {}),
         pressure_(loop, settings_.wire.pressure(),
                   [this](tuning::Pressure level, const std::string& text) {
+                    resources_.admission.set_rates(rates_of(settings_, level));
                     supervisor_.tell_pressure(level, text);
                   }),
         admin_(loop, supervisor_),
@@ -173,7 +174,7 @@ class Server final : public SupervisorEvents {
     resources_.certificates = std::move(*certificates);
     role::set_log_level(role::log_level_from(settings_.wire.log_level()));
     pressure_.configure(settings_.wire.pressure());
-    resources_.admission.set_rates(rates_of(settings_));
+    resources_.admission.set_rates(rates_of(settings_, pressure_.level()));
     return supervisor_.reload();
   }
 

@@ -10,11 +10,13 @@ from memory_cgroup import Ballast, MemoryCgroup
 from server import Server, wait_for
 
 MIB = 1 << 20
+ADMITTED = 146  # a second: twice logins_per_second
 SETTINGS = """[pressure]
 enabled = true
 calm_after = "1s"
 coalesce_critical = "5min"
 done_delay = "400ms"
+logins_per_second = 73
 memory_stall_busy = 100
 memory_stall_critical = 100
 cpu_stall_busy = 100
@@ -80,6 +82,7 @@ class Squeeze(unittest.TestCase):
         finally:
             ballast.close()
         wait_for("calm", lambda: level(server)[0] == "calm")
+        self.assertNotIn(f" rate={ADMITTED}", server.view())
         # What waited is told; whoever is new comes in; nobody was killed.
         for number, client in enumerate(sleepers[1:], 1):
             wait_for("EXISTS", lambda client=client: client.line().endswith(b"1 EXISTS"))
@@ -92,6 +95,7 @@ class Squeeze(unittest.TestCase):
         self.assertEqual(server.counter("closed"), 0)
 
     def served(self, server, sleepers, early, awake):
+        self.assertIn(f" rate={ADMITTED}", server.view())
         expected = b"[UNAVAILABLE] The server is short of memory, try again later"
         # The roles hear it a moment after the view shows it.
         wait_for("a refusal", lambda: refusal(server, tls=False) == b"* BYE " + expected)
