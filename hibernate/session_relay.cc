@@ -68,6 +68,8 @@ io::Task<Session::RelayEnd> Session::downlink() {
   while (true) {
     auto message = co_await wire::receive<Worker>(den_.loop(), relay_);
     if (!message) {
+      // A tracker that refuses says so and closes the channel: the end may be seen first.
+      if (!refusal_ && !heard_) (void)co_await den_.loop().yield();
       if (client_gone_) co_return RelayEnd::kClientGone;
       if (refusal_) co_return RelayEnd::kRefused;
       if (tracker_lost_) co_return RelayEnd::kTrackerLost;
