@@ -99,6 +99,9 @@ class Loop {
   SleepOp sleep(uint64_t ms);
   SleepOp yield();  // lets everything else that is ready run first
 
+  // Whether the kernel counts a loop that waits as waiting for a disk (before Linux 6.15).
+  bool sleeps_as_iowait() const;
+
   // Registers the calling thread's present credentials; the id goes into ResumeHook::personality.
   Result<uint16_t> register_personality();
   void unregister_personality(uint16_t id);
@@ -130,6 +133,7 @@ class Loop {
   void run_ready();
   void run_timers();
   void wait();
+  int submit_and_sleep(uint64_t wait_ms);
   uint32_t reap();
   void keep_former();
   void switch_hook(ResumeHook* hook);

@@ -70,6 +70,8 @@ void PressureKeeper::look() {
   uint64_t now_ms = loop_.now_ms();
   tuning::Readings readings;
   reader_.read(now_ms, readings);
+  // All our own roles would be in it.
+  if (loop_.sleeps_as_iowait()) readings[size_t(Reading::kIoStall)].reset();
   for (const std::string& complaint : reader_.take_complaints()) {
     role::log_warning("pressure-not-measured", {{"what", complaint}});
   }
@@ -79,6 +81,7 @@ void PressureKeeper::look() {
   }
   looked_ = true;
   if (auto change = engine_.sample(now_ms, readings)) note(*change);
+  if (on_look_) on_look_(readings);
 }
 
 void PressureKeeper::note(const tuning::PressureChange& change) {

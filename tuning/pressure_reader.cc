@@ -97,7 +97,9 @@ std::string PressureReader::describe() const {
 }
 
 void PressureReader::read(uint64_t now_ms, Readings& readings) {
-  readings[size_t(Reading::kMemory)] = memory_permille();
+  auto memory = memory_permille();
+  if (memory) memory = pace_.ahead(now_ms, *memory);
+  readings[size_t(Reading::kMemory)] = memory;
   readings[size_t(Reading::kMemoryStall)] =
       stall_permille(now_ms, Reading::kMemoryStall, memory_stall_);
   readings[size_t(Reading::kCpuStall)] = stall_permille(now_ms, Reading::kCpuStall, cpu_stall_);

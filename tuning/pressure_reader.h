@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tuning/memory_pace.h"
 #include "tuning/pressure_engine.h"
 #include "tuning/pressure_files.h"
 #include "tuning/psi.h"
@@ -47,6 +48,7 @@ class PressureReader {
   std::string root_;
   std::optional<CgroupPlace> place_;
   bool own_psi_ = false;  // of the cgroup
+  MemoryPace pace_;
   StallMeter memory_stall_, cpu_stall_, io_stall_;
   std::set<std::string> complained_;  // paths; there are about ten
   std::vector<std::string> complaints_;
