@@ -58,27 +58,17 @@ void Admission::watch_for_floods() {
   }
 }
 
-void Admission::govern(const Settings& settings, tuning::Pressure level,
-                       const tuning::Readings& readings) {
-  if (!control) return;
-  ebpf::AdmissionRates fresh = rates_of(settings);
-  // From pressed on no more are let in than may log in: who waits before the accept costs nothing
-  // here. Not fewer when critical, so that a refusal is heard soon.
-  uint32_t logins = settings.wire.pressure().logins_per_second();
-  uint32_t least = logins == 0 ? fresh.per_second : kConnectionsPerLogin * logins;
-  uint32_t rate =
-      governor.look(readings[size_t(tuning::Reading::kQueue)],
-                    readings[size_t(tuning::Reading::kCpuStall)], least, fresh.per_second);
-  fresh.per_second = level >= tuning::Pressure::kPressed ? std::min(rate, least) : rate;
-  fresh.burst = std::clamp(fresh.burst, 2u, std::max(2u, kBurstSeconds * fresh.per_second));
-  if (fresh != rates) set_rates(fresh);
-}
-
-ebpf::AdmissionRates rates_of(const Settings& settings) {
+ebpf::AdmissionRates rates_of(const Settings& settings, tuning::Pressure level) {
   const auto& admission = settings.wire.admission();
-  return {.per_second = admission.rate(),
-          .burst = admission.burst(),
-          .prefix_percent = admission.prefix_percent()};
+  ebpf::AdmissionRates rates{.per_second = admission.rate(),
+                             .burst = admission.burst(),
+                             .prefix_percent = admission.prefix_percent()};
+  uint32_t logins = settings.wire.pressure().logins_per_second();
+  if (level < tuning::Pressure::kPressed || logins == 0) return rates;
+  uint32_t bound = kConnectionsPerLogin * logins;
+  rates.per_second = rates.per_second == 0 ? bound : std::min(rates.per_second, bound);
+  rates.burst = std::clamp(rates.burst, 2u, std::max(2u, rates.per_second));
+  return rates;
 }
 
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners) {

@@ -16,13 +16,9 @@
 #include "io/result.h"
 #include "master/listeners.h"
 #include "master/settings.h"
-#include "tuning/admission_governor.h"
-#include "tuning/pressure_engine.h"
+#include "tuning/pressure_level.h"
 
 namespace dormouse::master {
-
-// After a quiet time so many seconds' worth of connections are let in at once.
-inline constexpr uint32_t kBurstSeconds = 1;
 
 struct Admission {
   std::string_view mode = "off";                // what is in force: "bpf", "accept", "off"
@@ -33,14 +29,11 @@ struct Admission {
   uint32_t shares = 1;  // who pace, each for itself: the kernel alone, or every login
 
   ebpf::AdmissionRates rates;  // wanted
-  tuning::AdmissionGovernor governor;
   ebpf::FloodWatch flood;
   bool lifted = false;  // a flood: the rates wait until it is over
 
   // Takes effect at once. Without admission, nothing happens.
   void set_rates(const ebpf::AdmissionRates& fresh);
-  // Twice a second, where pressure is measured: as many as let those who are here be served.
-  void govern(const Settings& settings, tuning::Pressure level, const tuning::Readings& readings);
   // Once a second, where there is a filter: stands aside in a flood, and says so in the log.
   void watch_for_floods();
 };
@@ -55,8 +48,11 @@ struct LoginSteering {
   }
 };
 
-// What the settings ask for: rate and burst are complete (complete_settings()).
-ebpf::AdmissionRates rates_of(const Settings& settings);
+// What the settings ask for: rate and burst are complete (complete_settings()). From pressed on no
+// more are let in than logins may take (pressure.logins_per_second): who waits before the accept
+// costs nothing here. Not fewer when critical, so that a refusal is heard soon.
+ebpf::AdmissionRates rates_of(const Settings& settings,
+                              tuning::Pressure level = tuning::Pressure::kCalm);
 
 // kUnsupported and the like only where the settings insist on bpf.
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners);

@@ -81,7 +81,6 @@ void PressureKeeper::look() {
   }
   looked_ = true;
   if (auto change = engine_.sample(now_ms, readings)) note(*change);
-  if (on_look_) on_look_(readings);
 }
 
 void PressureKeeper::note(const tuning::PressureChange& change) {

@@ -31,8 +31,6 @@ class PressureKeeper {
   using Tell = std::function<void(tuning::Pressure level, const std::string& text)>;
   PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
                  tuning::PressureReader reader = tuning::PressureReader());
-  // Called after each look (not while disabled), with what it found.
-  void on_look(std::function<void(const tuning::Readings&)> hook) { on_look_ = std::move(hook); }
 
   // Runs until its scope is cancelled.
   io::Task<void> keep();
@@ -49,7 +47,6 @@ class PressureKeeper {
   io::Loop& loop_;
   bool enabled_;
   Tell tell_;
-  std::function<void(const tuning::Readings&)> on_look_;
   tuning::PressureReader reader_;
   tuning::PressureEngine engine_;
   wire::RoleToMaster::Strain strain_;

@@ -83,15 +83,13 @@ class Server final : public SupervisorEvents {
         supervisor_(loop, settings_, resources_, *this, {}),
         pressure_(loop, settings_.wire.pressure(),
                   [this](tuning::Pressure level, const std::string& text) {
+                    resources_.admission.set_rates(rates_of(settings_, level));
                     supervisor_.tell_pressure(level, text);
                   }),
         admin_(loop, supervisor_),
         stop_(loop) {}
 
   io::Task<int> live() {
-    pressure_.on_look([this](const tuning::Readings& readings) {
-      resources_.admission.govern(settings_, pressure_.level(), readings);
-    });
     supervisor_.start();
     loop_.root().spawn(serve_signals());
     loop_.root().spawn(feed_watchdog());
@@ -176,7 +174,7 @@ class Server final : public SupervisorEvents {
     resources_.certificates = std::move(*certificates);
     role::set_log_level(role::log_level_from(settings_.wire.log_level()));
     pressure_.configure(settings_.wire.pressure());
-    resources_.admission.set_rates(rates_of(settings_));
+    resources_.admission.set_rates(rates_of(settings_, pressure_.level()));
     return supervisor_.reload();
   }
 

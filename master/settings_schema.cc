@@ -103,11 +103,11 @@ constexpr std::array kSchema = {
                "auto: the first of the two that works here.",
                [](Settings& s, const V& v) { s.admission_mode = v.text; }},
     SettingKey{"admission.rate", Type::kCount, "0", 0, 1'000'000, "", "", "admission.rate",
-               "Connections a second, over all listeners; 0: 300 for each login process.",
+               "Connections a second, over all listeners; 0: 1,000 for each login process.",
                [](Settings& s, const V& v) { s.wire.mutable_admission()->set_rate(u32(v)); }},
     SettingKey{
         "admission.burst", Type::kCount, "0", 0, 1'000'000, "", "", "admission.burst",
-        "Connections at once after a quiet time; 0: as many as the rate lets in in a second.",
+        "Connections at once after a quiet time; 0: as many as the rate lets in in 2 seconds.",
         [](Settings& s, const V& v) { s.wire.mutable_admission()->set_burst(u32(v)); }},
     SettingKey{
         "admission.prefix_share", Type::kCount, "10", 1, 100, "", "", "admission.prefix_percent",
