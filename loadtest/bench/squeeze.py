@@ -26,6 +26,7 @@ def arguments():
     parser.add_argument("--share", type=float, default=0.6, help="of the memory that it takes")
     parser.add_argument("--rate", type=int, default=100, help="commands a second, and deliveries")
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--patience", type=int, default=90, help="seconds, for all to be connected")
     parser.add_argument("--json")
     return parser.parse_args()
 
@@ -64,7 +65,7 @@ def fill(server, users, messages):
 
 
 def settings(args, bends):
-    return (f'[den]\nsessions = {args.sessions + 500}\npark_after = "2s"\n'
+    return (f'[den]\nsessions = {args.sessions + 500}\n'
             "[login]\nmax_connections_per_address = 2000\n"
             f"[pressure]\nenabled = {'true' if bends else 'false'}\ncalm_after = \"5s\"\n"
             # What the rest of the machine does is not to be measured here.
@@ -90,9 +91,9 @@ def run(args, binary, limit, bends):
         watch = Watch(group)
         load = rig.Load(binary, server, args.sessions, args.sessions, "--ramp", 150, "--parallel",
                         200, "--headers", 50, "--login-timeout", 120, "--may-drop-awake")
-        connected = load.ask("wait-connected timeout=300")
+        connected = load.ask(f"wait-connected timeout={args.patience}")
         held = load.ask(f"hold {args.seconds} deliver={args.rate} done={args.rate // 2} "
-                        f"command={args.rate // 2} timeout=240")
+                        f"command={args.rate // 2} timeout={args.seconds + args.patience}")
         status = load.ask("status")["status"]
         watch.close()
         view = server.view()
