@@ -1,64 +1,27 @@
-// What each source of changes costs: a watched mailbox, an event, the delay until it is told. On
-// /dev/shm, a file system that few others write to (docs/watch.md).
+// What each source of changes costs: a watched mailbox, an event (docs/watch.md).
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <malloc.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#include <jemalloc/jemalloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <random>
 #include <vector>
 
+#include "hibernate/watch/bench_folder.h"
 #include "hibernate/watch/fanotify_events.h"
 #include "hibernate/watch/fanotify_group.h"
-#include "hibernate/watch/stores.h"
 #include "hibernate/watch/watch.h"
-#include "wire/link.h"
 
 namespace dormouse::hibernate {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr SipKey kKey{1, 2};
-// Argument of a benchmark.
-constexpr const char* kBackends[] = {"fanotify", "inotify", "polling"};
-
-class Folder {
- public:
-  Folder() {
-    std::string name = "/dev/shm/dormouse_bench_XXXXXX";
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-  // The directories of mailbox `i`.
-  std::vector<std::string> mailbox(size_t i) const {
-    fs::path home = path_ / fmt::format("{}", i);
-    return {(home / "new").string(), (home / "cur").string()};
-  }
-  void make(size_t mailboxes) const {
-    for (size_t i = 0; i < mailboxes; ++i) {
-      for (const std::string& path : mailbox(i)) fs::create_directories(path);
-    }
-  }
-
- private:
-  fs::path path_;
-};
 
 wire::Directory named(const std::string& path) {
   wire::Directory directory;
@@ -175,6 +138,16 @@ void inotify_events(benchmark::State& state) {
 }
 BENCHMARK(inotify_events)->Iterations(5)->Unit(benchmark::kMillisecond);
 
+// By this thread, and not freed since.
+uint64_t allocated_bytes() {
+  uint64_t allocated = 0;
+  uint64_t freed = 0;
+  size_t length = sizeof allocated;
+  if (mallctl("thread.allocated", &allocated, &length, nullptr, 0) != 0) return 0;
+  if (mallctl("thread.deallocated", &freed, &length, nullptr, 0) != 0) return 0;
+  return allocated - freed;
+}
+
 uint64_t cpu_ns() {
   timespec now{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
@@ -200,13 +173,13 @@ void polling_looks(benchmark::State& state) {
   folder.make(kMailboxes);
   auto loop = io::Loop::create();
   PollingSource source(**loop, 1'000);
-  size_t before = mallinfo2().uordblks;
+  uint64_t before = allocated_bytes();
   for (size_t i = 0; i < kMailboxes; ++i) {
     for (const auto& path : folder.mailbox(i)) {
       if (!source.add(named(path))) return state.SkipWithError("cannot be polled");
     }
   }
-  state.counters["bytes_per_mailbox"] = double(mallinfo2().uordblks - before) / kMailboxes;
+  state.counters["bytes_per_mailbox"] = double(allocated_bytes() - before) / kMailboxes;
   auto looks = [&] {
     std::string text = source.state();
     return std::strtoull(text.c_str() + text.find("looks=") + 6, nullptr, 10);
@@ -254,119 +227,6 @@ void inotify_bytes(benchmark::State& state) {
   }
 }
 BENCHMARK(inotify_bytes)->Iterations(1)->Unit(benchmark::kMillisecond);
-
-io::Task<int> watch_until_killed(io::Loop* loop, WatchOptions* options, io::Channel* den) {
-  io::Scope scope(*loop, co_await io::current_scope());
-  auto watch = Watch::create(*loop, scope, std::move(*options));
-  if (!watch) co_return 1;
-  (*watch)->start();
-  role::Link link;
-  link.peer = wire::DEN;
-  link.channel = std::move(*den);
-  (*watch)->link(std::move(link));
-  while (co_await loop->sleep(60'000)) {
-  }
-  co_return 0;
-}
-
-class WatchProcess {
- public:
-  WatchProcess(const std::string& backend, const std::string& root) {
-    auto ends = io::Channel::pair();
-    WatchOptions options;
-    options.settings.set_backend(backend);
-    options.settings.set_polling_ms(1'000);
-    options.settings.set_mail_root(root);
-    if (backend == "fanotify") {
-      auto marked = mark_stores(root, SharedStore::kNo);
-      if (!marked || !marked->group) return;
-      options.fanotify = std::move(marked->group);
-      options.stores = std::move(marked->stores);
-    }
-    child_ = fork();
-    if (child_ == 0) {
-      ends->second.close();
-      auto loop = io::Loop::create();
-      _exit(loop ? (*loop)->run(watch_until_killed(loop->get(), &options, &ends->first)) : 1);
-    }
-    channel = std::move(ends->second);
-  }
-  ~WatchProcess() {
-    if (child_ <= 0) return;
-    kill(child_, SIGKILL);
-    waitpid(child_, nullptr, 0);
-  }
-  WatchProcess(const WatchProcess&) = delete;
-  WatchProcess& operator=(const WatchProcess&) = delete;
-  bool up() const { return child_ > 0; }
-  wire::WatchToDen next() {
-    pollfd wait{.fd = channel.fd(), .events = POLLIN, .revents = 0};
-    if (::poll(&wait, 1, 10'000) != 1) return {};
-    auto got = wire::try_receive<wire::WatchToDen>(channel);
-    return got ? got->message : wire::WatchToDen();
-  }
-  io::Channel channel;
-
- private:
-  pid_t child_ = -1;
-};
-
-uint64_t now_us() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return uint64_t(now.tv_sec) * 1'000'000 + uint64_t(now.tv_nsec) / 1'000;
-}
-
-// From before the rename into new/ until a den has read what it means. Polling: interval 1 s.
-void told_after(benchmark::State& state) {
-  std::string backend = kBackends[state.range(0)];
-  int rounds = backend == "polling" ? 20 : 2'000;
-  Folder folder;
-  folder.make(1);
-  auto directories = folder.mailbox(0);
-  fs::create_directory(folder.path() / "tmp");
-  WatchProcess watch(backend, folder.path().string());
-  if (!watch.up()) return state.SkipWithError("no such backend here");
-  bool by_handle = watch.next().mode().by_handle();
-  watch.next();
-  wire::DenToWatch message;
-  for (const auto& path : directories) {
-    auto* directory = message.mutable_subscribe()->add_directories();
-    if (by_handle) {
-      directory->set_handle(*directory_handle(path));
-    } else {
-      directory->set_path(path);
-    }
-  }
-  if (!wire::try_send(watch.channel, message) || !watch.next().subscribed().watched()) {
-    return state.SkipWithError("not watched");
-  }
-  std::vector<uint64_t> us;
-  std::mt19937 random(1);
-  for (auto _ : state) {
-    for (int i = 0; i < rounds; ++i) {
-      std::string from = (folder.path() / "tmp" / std::to_string(i)).string();
-      std::string to = directories[0] + "/" + std::to_string(i);
-      close(open(from.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-      // Whatever is still told of the one before; and no lockstep with the looks.
-      if (!by_handle && backend == "polling") {
-        usleep(2'500'000 + random() % 1'000'000);
-        while (watch.channel.try_receive()) {
-        }
-      }
-      uint64_t began = now_us();
-      if (rename(from.c_str(), to.c_str()) != 0 || !watch.next().has_changed()) {
-        return state.SkipWithError("not told");
-      }
-      us.push_back(now_us() - began);
-    }
-  }
-  std::ranges::sort(us);
-  state.SetLabel(backend);
-  state.counters["us_median"] = double(us[us.size() / 2]);
-  state.counters["us_p99"] = double(us[us.size() * 99 / 100]);
-}
-BENCHMARK(told_after)->DenseRange(0, 2)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace dormouse::hibernate
