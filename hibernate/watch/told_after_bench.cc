@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,6 +74,7 @@ class WatchProcess {
     auto ends = io::Channel::pair();
     child_ = fork();
     if (child_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // also where the benchmark is killed itself
       ends->second.close();
       auto loop = io::Loop::create();
       _exit(loop ? (*loop)->run(watch_until_killed(loop->get(), &options, &ends->first)) : 1);
