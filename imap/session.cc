@@ -140,6 +140,7 @@ io::Task<Result<void>> Session::finish() {
 io::Task<Result<void>> Session::live() {
   auto begin = co_await relay_.begin();
   if (!begin) co_return std::unexpected(begin.error());
+  (co_await io::current_scope())->set_urgent(begin->purpose() == wire::DenToWorker::INPUT);
   switch (begin->purpose()) {
     case wire::DenToWorker::REFRESH: {
       parked_ = true;  // it sleeps on

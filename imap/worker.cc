@@ -26,6 +26,8 @@ constexpr size_t kTrackerMessagesMax = 100'000;
 // Changes for a watch that does not read. Beyond, it finds them by itself, only later.
 constexpr size_t kWatchMessagesMax = 1'000;
 constexpr uint64_t kHousekeepingMs = 1'000;
+// A command's own work is below; so a sleeper's waits for one other's at the most.
+constexpr uint64_t kLookMs = 2;
 // A loop that is behind by less is only busy with one command.
 constexpr uint64_t kLateMs = 50;
 
@@ -81,6 +83,7 @@ Worker::~Worker() { DORMOUSE_CHECK(sessions_.empty(), "sessions end with the pro
 
 Result<> Worker::start() {
   statm_ = io::Fd(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+  process_.loop().look_between(kLookMs);
   process_.scope().spawn(housekeeping());
   return {};
 }
@@ -115,17 +118,24 @@ io::Task<void> Worker::record(io::Channel channel) {
 
 // One tracker's life; a restarted one comes with a new link.
 io::Task<void> Worker::serve_tracker(std::unique_ptr<TrackerLink> link) {
-  io::Loop& loop = process_.loop();
-  io::Scope scope(loop, co_await io::current_scope());
+  io::Scope scope(process_.loop(), co_await io::current_scope());
+  scope.set_urgent(true);  // else a sleeper's command waits here already
   tracker_ = link.get();
   scope.spawn(link->outbox.run());
   tell_load();
+  co_await scope.run(take_orders(*link));
+  if (tracker_ == link.get()) tracker_ = nullptr;
+  scope.cancel();
+  co_await scope.join();
+}
+
+io::Task<void> Worker::take_orders(TrackerLink& link) {
   while (true) {
-    auto received = co_await wire::receive<wire::TrackerToWorker>(loop, link->channel);
-    if (!received) break;
+    auto received = co_await wire::receive<wire::TrackerToWorker>(process_.loop(), link.channel);
+    if (!received) co_return;
     if (auto valid = wire::validate(received->message, received->fd_count); !valid) {
       role::log_error("tracker-misbehaves", {{"reason", valid.error().message}});
-      break;
+      co_return;
     }
     if (received->message.has_serve()) {
       accept(std::move(*received->message.mutable_serve()),
@@ -135,9 +145,6 @@ io::Task<void> Worker::serve_tracker(std::unique_ptr<TrackerLink> link) {
       leave_if_empty();
     }
   }
-  if (tracker_ == link.get()) tracker_ = nullptr;
-  scope.cancel();
-  co_await scope.join();
 }
 
 io::Task<void> Worker::serve_watch(std::unique_ptr<WatchLink> link) {
@@ -181,16 +188,18 @@ void Worker::accept(wire::TrackerToWorker::Serve serve, io::Channel channel) {
   running.user = *user;
   running.scope = std::make_unique<io::Scope>(process_.loop(), &process_.scope());
   running.scope->set_hook(&(*user)->identity());
+  // Until Begin says what it is about: a sleeper's command goes before new sessions.
+  running.scope->set_urgent(true);
   running.session = std::make_unique<Session>(host_, **user, serve.session(),
                                               serve.remote_address(), std::move(channel));
   if (!shutdown_text_.empty()) running.session->shut_down(shutdown_text_);
+  running.scope->spawn(running.session->run());
   process_.scope().spawn(live(key));
 }
 
 // Outside the user's identity, which only the session's own scope has.
 io::Task<void> Worker::live(uint64_t key) {
   Running& running = sessions_.at(key);
-  running.scope->spawn(running.session->run());
   co_await running.scope->join();
   tell_ended(running.session->id(), running.user->name());
   User* user = running.user;

@@ -37,6 +37,7 @@ class Worker final : public role::Role, public ChangePublisher {
   struct WatchLink;
 
   io::Task<void> serve_tracker(std::unique_ptr<TrackerLink> link);
+  io::Task<void> take_orders(TrackerLink& link);
   io::Task<void> serve_watch(std::unique_ptr<WatchLink> link);
   bool wanted() const override;
   void publish(uint64_t topic) override;

@@ -99,7 +99,7 @@ Loop::~Loop() {
 }
 
 void Loop::ready(std::coroutine_handle<> handle, Scope* scope) {
-  ready_.emplace_back(handle, scope);
+  (scope != nullptr && scope->urgent() ? urgent_ : ready_).emplace_back(handle, scope);
 }
 
 void Loop::switch_hook(ResumeHook* hook) {
@@ -109,16 +109,35 @@ void Loop::switch_hook(ResumeHook* hook) {
   if (hook_ != nullptr) hook_->enter();
 }
 
+void Loop::resume(const Runnable& runnable) {
+  switch_hook(runnable.second != nullptr ? runnable.second->hook() : nullptr);
+  runnable.first.resume();
+}
+
 void Loop::run_ready() {
+  run_urgent();
   // Only what was ready at the start of the turn: what these resume runs after the next wait, so
   // no coroutine can starve the ring.
   running_.swap(ready_);
-  for (auto& [handle, scope] : running_) {
-    switch_hook(scope != nullptr ? scope->hook() : nullptr);
-    handle.resume();
+  uint64_t looked_ms = look_ms_ == 0 ? 0 : monotonic_ms();
+  for (const Runnable& runnable : running_) {
+    resume(runnable);
+    if (look_ms_ == 0 || monotonic_ms() < looked_ms + look_ms_) continue;
+    io_uring_submit_and_get_events(&ring_);
+    reap();
+    run_urgent();
+    looked_ms = monotonic_ms();
   }
   switch_hook(nullptr);
   running_.clear();
+}
+
+// As run_ready(): what they make ready waits for the next look.
+void Loop::run_urgent() {
+  running_urgent_.swap(urgent_);
+  for (const Runnable& runnable : running_urgent_) resume(runnable);
+  switch_hook(nullptr);
+  running_urgent_.clear();
 }
 
 void Loop::run_timers() {
@@ -135,7 +154,7 @@ void Loop::wait() {
     uint64_t due = timers_.begin()->first;
     wait_ms = due > now_ms_ ? std::min(due - now_ms_, kIdleWaitMs) : 0;
   }
-  if (!ready_.empty() || wait_ms == 0) {
+  if (!ready_.empty() || !urgent_.empty() || wait_ms == 0) {
     io_uring_submit_and_get_events(&ring_);
   } else {
     int error = submit_and_sleep(wait_ms);
@@ -211,7 +230,7 @@ void Loop::turn() {
     run_timers();
     run_ready();
     io_uring_submit_and_get_events(&ring_);
-    if (reap() == 0 && ready_.empty()) return;
+    if (reap() == 0 && ready_.empty() && urgent_.empty()) return;
   }
   io_uring_submit(&ring_);
 }

@@ -80,6 +80,13 @@ class Loop {
   // queued and handles what has completed, without waiting. Not from inside a completion.
   void turn();
 
+  // What is ready runs in the order in which it became so, which makes a long turn where hundreds
+  // of coroutines have each a millisecond of work. From now on a turn looks for new completions
+  // each time that `ms` have gone by, and runs what is urgent (Scope::set_urgent) of them at once;
+  // in between at least one other runs, so that nobody starves. 0 (at first): not before the turn
+  // ends.
+  void look_between(uint64_t ms) { look_ms_ = ms; }
+
   uint64_t now_ms() const { return now_ms_; }  // CLOCK_MONOTONIC, taken once per turn
 
   RingOp poll(int fd, uint32_t events);                         // answers the events that are ready
@@ -130,7 +137,10 @@ class Loop {
 
  private:
   Loop() = default;
+  using Runnable = std::pair<std::coroutine_handle<>, Scope*>;
   void run_ready();
+  void run_urgent();
+  void resume(const Runnable& runnable);
   void run_timers();
   void wait();
   int submit_and_sleep(uint64_t wait_ms);
@@ -141,8 +151,11 @@ class Loop {
   io_uring ring_{};
   Fd adopted_;
   std::unique_ptr<Scope> root_;
-  std::vector<std::pair<std::coroutine_handle<>, Scope*>> ready_;
-  std::vector<std::pair<std::coroutine_handle<>, Scope*>> running_;
+  std::vector<Runnable> ready_;
+  std::vector<Runnable> running_;
+  std::vector<Runnable> urgent_;  // ready, of urgent scopes
+  std::vector<Runnable> running_urgent_;
+  uint64_t look_ms_ = 0;
   std::set<std::pair<uint64_t, Timer*>> timers_;
   TaggedCompletions* tagged_ = nullptr;
   std::vector<Former> former_;

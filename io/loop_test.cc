@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -142,6 +144,81 @@ Task<int> event_main(Loop* loop) {
 TEST(Loop, event_wakes_all_waiters) {
   auto loop = make_loop();
   EXPECT_EQ(loop->run(event_main(loop.get())), 3);
+}
+
+Task<void> say(std::string word, std::string* said) {
+  *said += word;
+  co_return;
+}
+
+Task<int> urgency_main(Loop* loop, std::string* said) {
+  Scope others(*loop, co_await current_scope());
+  Scope urgent(*loop, co_await current_scope());
+  urgent.set_urgent(true);
+  others.spawn(say("a", said));
+  others.spawn(say("b", said));
+  urgent.spawn(say("1", said));
+  Scope inherits(*loop, &urgent);
+  inherits.spawn(say("2", said));
+  co_await others.join();
+  co_await urgent.join();
+  co_await inherits.join();
+  co_return 0;
+}
+
+TEST(Loop, what_is_urgent_runs_first) {
+  auto loop = make_loop();
+  std::string said;
+  EXPECT_EQ(loop->run(urgency_main(loop.get(), &said)), 0);
+  EXPECT_EQ(said, "12ab");
+}
+
+constexpr int kLabourers = 20;
+
+// Works for longer than a look is apart, and lets the one who waits know.
+Task<void> labour(int knock, int number, std::string* said) {
+  *said += char('a' + number);
+  if (number == 0) EXPECT_EQ(write(knock, "x", 1), 1);
+  uint64_t end = std::chrono::steady_clock::now().time_since_epoch().count() + 3'000'000;
+  while (uint64_t(std::chrono::steady_clock::now().time_since_epoch().count()) < end) {
+  }
+  co_return;
+}
+
+Task<void> wait_for_knock(Loop* loop, int door, std::string* said) {
+  if (co_await loop->poll(door, POLLIN)) *said += "!";
+}
+
+Task<int> knock_main(Loop* loop, uint64_t look_ms, std::string* said) {
+  loop->look_between(look_ms);
+  int ends[2];
+  EXPECT_EQ(pipe(ends), 0);
+  Fd door(ends[0]);
+  Fd knock(ends[1]);
+  Scope urgent(*loop, co_await current_scope());
+  urgent.set_urgent(true);
+  urgent.spawn(wait_for_knock(loop, door.get(), said));
+  [[maybe_unused]] auto armed = co_await loop->sleep(1);
+  Scope others(*loop, co_await current_scope());
+  for (int i = 0; i < kLabourers; ++i) others.spawn(labour(knock.get(), i, said));
+  co_await others.join();
+  co_await urgent.join();
+  co_return 0;
+}
+
+TEST(Loop, what_becomes_urgent_within_a_long_turn_waits_for_one_other_at_the_most) {
+  auto loop = make_loop();
+  std::string said;
+  EXPECT_EQ(loop->run(knock_main(loop.get(), 2, &said)), 0);
+  EXPECT_EQ(said.size(), size_t{kLabourers} + 1);
+  EXPECT_LE(said.find('!'), 2u) << said;
+}
+
+TEST(Loop, without_looks_a_turn_is_a_turn) {
+  auto loop = make_loop();
+  std::string said;
+  EXPECT_EQ(loop->run(knock_main(loop.get(), 0, &said)), 0);
+  EXPECT_EQ(said.find('!'), size_t{kLabourers}) << said;
 }
 
 Task<Result<std::string>> write_and_read(Loop* loop, std::string path) {

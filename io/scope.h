@@ -64,6 +64,11 @@ class Scope {
   bool cancelled() const { return cancelled_; }
   uint32_t running() const { return running_; }
 
+  // Its coroutines run before those of other scopes, and are looked for between these: see
+  // Loop::look_between(). Child scopes made later inherit it.
+  void set_urgent(bool urgent) { urgent_ = urgent; }
+  bool urgent() const { return urgent_; }
+
   void set_hook(ResumeHook* hook) { hook_ = hook; }
   ResumeHook* hook() const { return hook_; }
   Loop& loop() { return loop_; }
@@ -86,6 +91,7 @@ class Scope {
   Scope* joiner_scope_ = nullptr;
   uint32_t running_ = 0;
   bool cancelled_ = false;
+  bool urgent_ = false;
 };
 
 // Runs `task` for at most `timeout_ms`; then it is cancelled and, if that made it fail, the answer
