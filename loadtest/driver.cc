@@ -87,6 +87,7 @@ std::string Driver::status_json() {
       .add("lost", counters.lost)
       .add("left", counters.left)
       .add("dropped_awake", counters.dropped)
+      .add("connect_timeouts", counters.connect_timeouts)
       .add("deliveries", deliveries_)
       .add("outstanding", ledger.outstanding())
       .add("missing", ledger.missing())

@@ -88,20 +88,25 @@ io::Task<void> Fleet::start(uint32_t session, uint64_t intended_us) {
   ++login_round_.begun;
   uint64_t begun_us = now_us();
   login_round_.lateness.record(begun_us - std::min(begun_us, intended_us));
-  auto socket = make_socket(settings_.target, session % settings_.sources);
-  Result<> opened;
-  if (!socket) {
-    opened = std::unexpected(socket.error());
-  } else {
-    auto connecting = connect_to(&loop_, socket->get(), &settings_.target);
-    auto connected = co_await io::with_timeout(settings_.login_timeout_ms, std::move(connecting));
-    if (connected) {
-      opened = open(session, std::move(*socket), intended_us);
-    } else {
-      opened = std::unexpected(connected.error());
-    }
+  uint64_t give_up_us = begun_us + settings_.login_timeout_ms * 1000;
+  auto opened = co_await try_to_open(session, intended_us, give_up_us);
+  // TCP gave up, 10 to 130 s after its first SYN by the system's settings; a mail client does not.
+  while (!opened && opened.error().errno_value == ETIMEDOUT && now_us() < give_up_us) {
+    ++counters_.connect_timeouts;
+    opened = co_await try_to_open(session, intended_us, give_up_us);
   }
   if (!opened) end(session, opened.error().message);
+}
+
+io::Task<Result<void>> Fleet::try_to_open(uint32_t session, uint64_t intended_us,
+                                          uint64_t give_up_us) {
+  auto socket = make_socket(settings_.target, session % settings_.sources);
+  if (!socket) co_return std::unexpected(socket.error());
+  auto connecting = connect_to(&loop_, socket->get(), &settings_.target);
+  uint64_t left_ms = (give_up_us - std::min(give_up_us, now_us())) / 1000;
+  auto connected = co_await io::with_timeout(left_ms, std::move(connecting));
+  if (!connected) co_return std::unexpected(connected.error());
+  co_return open(session, std::move(*socket), intended_us);
 }
 
 Result<> Fleet::open(uint32_t session, io::Fd socket, uint64_t intended_us) {

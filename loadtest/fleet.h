@@ -57,13 +57,14 @@ struct Round {
 
 struct Counters {
   uint64_t started = 0;
-  uint64_t logins = 0;     // that ended asleep
-  uint64_t connected = 0;  // TCP connections now
-  uint64_t idle = 0;       // of these, asleep in IDLE
-  uint64_t failed = 0;     // ended before they were idle for the first time
-  uint64_t lost = 0;       // ended later, not by us
-  uint64_t left = 0;       // logged out or closed by us
-  uint64_t dropped = 0;    // awake, where that is allowed
+  uint64_t logins = 0;            // that ended asleep
+  uint64_t connected = 0;         // TCP connections now
+  uint64_t idle = 0;              // of these, asleep in IDLE
+  uint64_t failed = 0;            // ended before they were idle for the first time
+  uint64_t lost = 0;              // ended later, not by us
+  uint64_t left = 0;              // logged out or closed by us
+  uint64_t dropped = 0;           // awake, where that is allowed
+  uint64_t connect_timeouts = 0;  // TCP gave up connecting, and was told to try again
   uint64_t repeated_exists = 0;
   uint64_t unexpected_exists = 0;
   uint64_t expunges = 0;  // nobody expunges here
@@ -132,6 +133,8 @@ class Fleet final : public FleetEvents {
   };
 
   Fleet(io::Loop& loop, FleetSettings settings);
+  // Within `give_up_us`. ETIMEDOUT: TCP gave up before.
+  io::Task<Result<void>> try_to_open(uint32_t session, uint64_t intended_us, uint64_t give_up_us);
   Result<> open(uint32_t session, io::Fd socket, uint64_t intended_us);
   Shard& shard_of(uint32_t session) { return *shards_[session / sockets_per_shard_]; }
   Awake* wake(uint32_t session);

@@ -8,10 +8,10 @@
 
 namespace dormouse::role {
 
-// Runs until its scope is cancelled: looks every second (every eight while there was nothing to give
-// back), and gives back once little has been allocated or freed for that long. Costs two counter
-// reads a look. While `level` is pressed or worse it does not wait for that: every second what is
-// unused goes back.
+// Runs until its scope is cancelled: looks every second (every eight while there was nothing to
+// give back), and gives back once little has been allocated or freed for that long. Costs two
+// counter reads a look. While `level` is pressed or worse it does not wait for that: every second
+// what is unused goes back.
 io::Task<void> give_idle_memory_back(io::Loop& loop, const tuning::Pressure* level);
 
 }  // namespace dormouse::role
