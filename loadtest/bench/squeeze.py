@@ -27,6 +27,8 @@ def arguments():
     parser.add_argument("--rate", type=int, default=100, help="commands a second, and deliveries")
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--patience", type=int, default=90, help="seconds, for all to be connected")
+    parser.add_argument("--need", type=int, default=0,
+                        help="MiB that the load takes, where known: only the server that bends runs")
     parser.add_argument("--json")
     return parser.parse_args()
 
@@ -128,10 +130,11 @@ def main():
     from memory_cgroup import MemoryCgroup
     if not MemoryCgroup.available():
         raise SystemExit("no memory cgroup can be made here")
-    results = [run(args, binary, 0, False)]
-    need = results[0]["most_mib"] << 20
+    results = [] if args.need else [run(args, binary, 0, False)]
+    need = (args.need or results[0]["most_mib"]) << 20
     limit = int(need * args.share) // 4096 * 4096
-    results.append(run(args, binary, limit, False))
+    if not args.need:
+        results.append(run(args, binary, limit, False))
     results.append(run(args, binary, limit, True))
     if args.json:
         with open(args.json, "w", encoding="ascii") as out:
