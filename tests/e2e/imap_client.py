@@ -90,6 +90,13 @@ class Client:
         self.send("DONE\r\n")
         return self.finish(self.idle_tag)
 
+    def news(self):
+        """The next line that is neither a keepalive nor RECENT."""
+        line = self.line()
+        while line.endswith(b"RECENT") or line == b"* OK Still here":
+            line = self.line()
+        return line
+
     def silent(self, seconds=0.3):
         """True when nothing comes for a while (keepalives apart)."""
         self.socket.settimeout(seconds)

@@ -34,10 +34,7 @@ class NotifyTest(unittest.TestCase):
 
     def hears(self, client, pattern):
         """The next line, keepalives and RECENT apart, is this."""
-        line = client.line()
-        while line.endswith(b"RECENT") or line == b"* OK Still here":
-            line = client.line()
-        self.assertRegex(line.decode(), pattern)
+        self.assertRegex(client.news().decode(), pattern)
 
     def test_1_sleeping_clients_hear_of_deliveries_to_each_mailbox(self):
         """One in IDLE, one outside it, one with no mailbox selected; of another user, nobody."""

@@ -51,10 +51,7 @@ class PolledTest(unittest.TestCase):
         return client
 
     def hears(self, client, pattern):
-        line = client.line()
-        while line.endswith(b"RECENT") or line == b"* OK Still here":
-            line = client.line()
-        self.assertRegex(line.decode(), pattern)
+        self.assertRegex(client.news().decode(), pattern)
 
     def counts(self):
         """What the watch says of notices."""
