@@ -140,6 +140,7 @@ class Loop {
   using Runnable = std::pair<std::coroutine_handle<>, Scope*>;
   void run_ready();
   void run_urgent();
+  void look();
   void resume(const Runnable& runnable);
   void run_timers();
   void wait();
@@ -155,6 +156,8 @@ class Loop {
   std::vector<Runnable> running_;
   std::vector<Runnable> urgent_;  // ready, of urgent scopes
   std::vector<Runnable> running_urgent_;
+  // Of urgent coroutines' steps in a row; then another runs, so that they cannot starve the others.
+  static constexpr unsigned kUrgentRoundsMax = 16;
   uint64_t look_ms_ = 0;
   std::set<std::pair<uint64_t, Timer*>> timers_;
   TaggedCompletions* tagged_ = nullptr;

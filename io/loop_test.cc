@@ -214,6 +214,39 @@ TEST(Loop, what_becomes_urgent_within_a_long_turn_waits_for_one_other_at_the_mos
   EXPECT_LE(said.find('!'), 2u) << said;
 }
 
+// Five steps, each of which lets others run first or waits for a moment.
+Task<void> take_steps(Loop* loop, int door, std::string* said) {
+  if (!co_await loop->poll(door, POLLIN)) co_return;
+  for (int step = 0; step < 5; ++step) {
+    if (!co_await loop->yield()) co_return;
+  }
+  *said += "!";
+}
+
+Task<int> steps_main(Loop* loop, std::string* said) {
+  loop->look_between(2);
+  int ends[2];
+  EXPECT_EQ(pipe(ends), 0);
+  Fd door(ends[0]);
+  Fd knock(ends[1]);
+  Scope urgent(*loop, co_await current_scope());
+  urgent.set_urgent(true);
+  urgent.spawn(take_steps(loop, door.get(), said));
+  [[maybe_unused]] auto armed = co_await loop->sleep(1);
+  Scope others(*loop, co_await current_scope());
+  for (int i = 0; i < kLabourers; ++i) others.spawn(labour(knock.get(), i, said));
+  co_await others.join();
+  co_await urgent.join();
+  co_return 0;
+}
+
+TEST(Loop, what_is_urgent_takes_all_its_steps_before_the_next_other) {
+  auto loop = make_loop();
+  std::string said;
+  EXPECT_EQ(loop->run(steps_main(loop.get(), &said)), 0);
+  EXPECT_LE(said.find('!'), 3u) << said;
+}
+
 TEST(Loop, without_looks_a_turn_is_a_turn) {
   auto loop = make_loop();
   std::string said;
