@@ -20,9 +20,10 @@ def use_build(build):
 class Load:
     """`dormouse-load sleep` with its control channel."""
 
-    def __init__(self, binary, server, sessions, users, *options):
+    def __init__(self, binary, server, sessions, users, *options, tls=False):
         self.process = subprocess.Popen(
-            [binary, "sleep", "-q", "--control", "-", "--target", f"127.0.0.1:{server.port}",
+            [binary, "sleep", "-q", "--control", "-", "--target",
+             f"127.0.0.1:{server.tls_port if tls else server.port}", *(["--tls"] if tls else []),
              "--user", "u%d", "--password", "pw%d", "--first-user", "0", "-n", str(sessions),
              "--users", str(users), "--maildir", f"{server.mail_root}/%u/Maildir",
              *map(str, options)],
@@ -46,6 +47,20 @@ class Load:
         self.process.stdin.close()
         self.process.wait(timeout=120)
         self.process.stdout.close()
+
+
+def fill(server, users, messages):
+    """So many messages in each user's mailbox."""
+    for number in range(users):
+        path = server.maildir(f"u{number}")
+        for name in ("", "cur", "new", "tmp"):
+            os.mkdir(os.path.join(path, name))
+            server._own(os.path.join(path, name))
+        for message in range(messages):
+            name = os.path.join(path, "cur", f"{1700000000 + message}.m{number}.test:2,")
+            with open(name, "wb") as out:
+                out.write(b"Subject: hello %d\r\n\r\nhello\r\n" % message)
+            server._own(name)
 
 
 def counted(view, name):

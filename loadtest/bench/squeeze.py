@@ -52,20 +52,6 @@ class Watch:
         self.thread.join()
 
 
-def fill(server, users, messages):
-    import os
-    for number in range(users):
-        path = server.maildir(f"u{number}")
-        for name in ("", "cur", "new", "tmp"):
-            os.mkdir(os.path.join(path, name))
-            server._own(os.path.join(path, name))
-        for message in range(messages):
-            name = os.path.join(path, "cur", f"{1700000000 + message}.m{number}.test:2,")
-            with open(name, "wb") as out:
-                out.write(b"Subject: hello %d\r\n\r\nhello\r\n" % message)
-            server._own(name)
-
-
 def settings(args, bends):
     return (f'[den]\nsessions = {args.sessions + 500}\n'
             "[login]\nmax_connections_per_address = 2000\n"
@@ -83,7 +69,7 @@ def run(args, binary, limit, bends):
     from server import Server
     with MemoryCgroup("squeeze") as group, \
             Server(users=args.sessions, settings=settings(args, bends), start=False) as server:
-        fill(server, args.sessions, args.messages)
+        rig.fill(server, args.sessions, args.messages)
         server.enter = group.enter
         server.start()
         idle = group.used()

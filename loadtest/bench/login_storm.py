@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Sleepers are there, with deliveries, DONEs and commands at a steady rate; then many more clients
+connect at once, each trying again until it is in. Told: how long that takes, who was refused, reset
+or lost, and how long the sleepers waited meanwhile, beside the same without a storm.
+
+Server and clients share the machine. The process whose sleepers are measured is given real-time
+priority (its work is small): otherwise half of what it measures is its own wait for a CPU.
+
+    loadtest/bench/login_storm.py --build build/release --admission auto
+    loadtest/bench/login_storm.py --build build/release --admission off --wake-goal 0ms
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+
+import rig
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--sleepers", type=int, default=20000)
+    parser.add_argument("--clients", type=int, default=50000)
+    parser.add_argument("--testers", type=int, default=3, help="processes the clients come from")
+    parser.add_argument("--users", type=int, default=10000, help="of each of the two kinds")
+    parser.add_argument("--admission", default="auto", choices=["auto", "bpf", "accept", "off"])
+    parser.add_argument("--wake-goal", default="10ms", help="0ms: logins are not paced")
+    parser.add_argument("--rate", type=int, default=10, help="acts of each kind a second")
+    parser.add_argument("--hold", type=int, default=20, help="seconds of a measurement")
+    parser.add_argument("--patience", type=int, default=600, help="seconds, of each client")
+    parser.add_argument("--settings", default="", help="more of them, TOML")
+    parser.add_argument("--json")
+    return parser.parse_args()
+
+
+def settings(args):
+    return (f"[den]\nsessions = {(args.sleepers + args.clients) * 8 // 7}\n"
+            f"[login]\nmax_connections_per_address = 100000\n"
+            f"[tracker]\nsessions_per_user = 0\n"
+            f'[admission]\nmode = "{args.admission}"\n'
+            f'[pressure]\nenabled = true\nwake_goal = "{args.wake_goal}"\n' + args.settings)
+
+
+def measure_first(process):
+    """Real time, round robin, the lowest priority of that; says so where it is not permitted."""
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        try:
+            os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
+        except PermissionError:
+            print("not root: what is measured has the tester's own waits in it", flush=True)
+            return
+
+
+class Storm:
+    """The clients, in some processes; each ends when all of its own are in, or have given up."""
+
+    def __init__(self, binary, server, args, folder):
+        each = args.clients // args.testers
+        self.processes = [subprocess.Popen(
+            [binary, "storm", "-q", "--target", f"127.0.0.1:{server.tls_port}", "--tls",
+             "--user", "u%d", "--password", "pw%d", "--first-user", str(args.users),
+             "--users", str(args.users), "-n", str(each), "--storms", "0",
+             "--login-timeout", str(args.patience)],
+            stdout=open(os.path.join(folder, str(number)), "w+", encoding="utf-8"),
+            stderr=subprocess.DEVNULL) for number in range(args.testers)]
+        self.folder = folder
+        self.began = time.monotonic()
+        self.seconds = None
+        self.watch = threading.Thread(target=self.wait)
+        self.watch.start()
+
+    def wait(self):
+        for process in self.processes:
+            process.wait()
+        self.seconds = round(time.monotonic() - self.began)
+
+    def running(self):
+        return any(process.poll() is None for process in self.processes)
+
+    def result(self):
+        total = {"clients": 0, "in": 0, "failed": 0, "lost": 0, "connects_given_up_by_tcp": 0,
+                 "reasons": {}}
+        for number in range(len(self.processes)):
+            with open(os.path.join(self.folder, str(number)), encoding="utf-8") as out:
+                status = json.loads(out.read().splitlines()[-1])["status"]
+            total["clients"] += status["sessions"]
+            total["in"] += status["connected"]
+            total["failed"] += status["failed"]
+            total["lost"] += status["lost"]
+            total["connects_given_up_by_tcp"] += status["connect_timeouts"]
+            for reason, times in status["reasons"].items():
+                total["reasons"][reason] = total["reasons"].get(reason, 0) + times
+        return total
+
+    def close(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        self.watch.join()
+
+
+def percentiles(histogram):
+    return {name: histogram[name] for name in ("count", "p50_us", "p90_us", "p99_us", "max_us")}
+
+
+def cpu_times():
+    with open("/proc/stat", encoding="ascii") as stat:
+        times = [int(word) for word in stat.readline().split()[1:]]
+    return {"idle": times[3] + times[4], "stolen": times[7], "all": sum(times[:8])}
+
+
+def held(load, args, what):
+    """One kind after the other, since their goals are not the same."""
+    before = cpu_times()
+    acts = (f"deliver={args.rate} done={args.rate}" if what == "mail" else f"command={args.rate}")
+    answer = load.ask(f"hold {args.hold} {acts} timeout={args.patience}")
+    told = {"answers": percentiles(answer["answers"]), "missing": answer["missing"]}
+    if what == "mail":
+        told["exists"] = percentiles(answer["latency"])
+        told["testers_own_lateness"] = percentiles(answer["lateness"])
+    after = cpu_times()
+    for name in ("idle", "stolen"):  # by the host of a virtual machine
+        told[f"cpu_{name}_percent"] = round(
+            100 * (after[name] - before[name]) / max(after["all"] - before["all"], 1), 1)
+    print(json.dumps({what: told}), flush=True)
+    return {what: told}
+
+
+def said(server):
+    return [line for line in server.view().split("\n")
+            if line.startswith(("admission", "steering", "login_pace", "pressure level"))
+            or "accepted=" in line]
+
+
+def main():
+    args = arguments()
+    binary = rig.use_build(args.build)
+    from server import Server
+    result = {"admission": args.admission, "wake_goal": args.wake_goal, "storm": []}
+    with Server(users=2 * args.users, settings=settings(args), start=False) as server, \
+            tempfile.TemporaryDirectory() as folder:
+        # Else there is nothing to fetch, and the den answers what is asked.
+        rig.fill(server, args.users, 1)
+        server.start()
+        load = rig.Load(binary, server, args.sleepers, args.users, "--parallel", 64,
+                        "--login-timeout", args.patience, tls=True)
+        load.ask(f"wait-connected timeout={args.patience}")
+        load.ask("wait-parked timeout=120")
+        measure_first(load.process)
+        result["quiet"] = [held(load, args, "mail"), held(load, args, "commands")]
+        storm = Storm(binary, server, args, folder)
+        try:
+            while storm.running() and time.monotonic() - storm.began < 2 * args.patience:
+                result["storm"].append(held(load, args, "mail"))
+                if storm.running():
+                    result["storm"].append(held(load, args, "commands"))
+        finally:
+            storm.close()
+        result["seconds"] = storm.seconds
+        result["clients"] = storm.result()
+        result["sleepers"] = {name: count for name, count in load.ask("status")["status"].items()
+                              if name in ("connected", "lost", "missing", "repeated_exists")}
+        result["server"] = said(server)
+        print(json.dumps({name: result[name] for name in
+                          ("seconds", "clients", "sleepers", "server")}, indent=1), flush=True)
+        load.close()
+    if args.json:
+        with open(args.json, "w", encoding="ascii") as out:
+            json.dump(result, out, indent=1)
+
+
+if __name__ == "__main__":
+    main()
