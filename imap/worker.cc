@@ -144,6 +144,10 @@ io::Task<void> Worker::take_orders(TrackerLink& link) {
     } else if (received->message.has_retire()) {
       leaving_ = true;
       leave_if_empty();
+    } else if (received->message.has_probe()) {
+      wire::WorkerToTracker answer;
+      answer.mutable_probed()->set_number(received->message.probe().number());
+      if (!link.outbox.push(answer)) link.hang_up();
     }
   }
 }

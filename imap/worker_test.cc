@@ -144,6 +144,16 @@ TEST_F(WorkerTest, tells_how_late_its_loop_was) {
   EXPECT_GT(told.load().late_ms(), 0u);
 }
 
+TEST_F(WorkerTest, answers_a_probe) {
+  start(false);
+  wire::TrackerToWorker probe;
+  probe.mutable_probe()->set_number(42);
+  ASSERT_TRUE(wire::try_send(tracker_, probe));
+  wire::WorkerToTracker answer;
+  while (!answer.has_probed()) answer = role::next<wire::WorkerToTracker>(tracker_);
+  EXPECT_EQ(answer.probed().number(), 42u);
+}
+
 TEST_F(WorkerTest, a_drain_says_bye_with_its_text) {
   start(false);
   io::Channel den = serve("ada", getuid());

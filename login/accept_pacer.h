@@ -10,6 +10,7 @@
 // TCP when that is full too. What waits there cannot be told apart: so fairness begins at accept(),
 // and a flood delays others more than with the kernel's filter (docs/ebpf.md has both).
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -36,8 +37,14 @@ class AcceptPacer {
   bool has_room() const { return held_ < held_max_; }
   // A connection was accepted. True: it is served now. False: it is held under `id`.
   bool admit(const AddressKey& from, uint64_t id, const admission_rates& rates, uint64_t now_ns);
+  // Held whatever the rates say: this process is behind with what it has.
+  void hold_back(const AddressKey& from, uint64_t id) { hold(prefix_of(from), id); }
   // One that was held and whose turn it is. Call again until there is none.
   std::optional<uint64_t> next(const admission_rates& rates, uint64_t now_ns);
+  // One that had its turn did not need it.
+  void give_back(const admission_rates& rates) {
+    full_at_ns_ -= std::min(full_at_ns_, rates.interval_ns);
+  }
   // How long until next() may have one: 0 when nothing is held, else 1 ms at the least.
   uint64_t wait_ms(const admission_rates& rates, uint64_t now_ns) const;
   // Gives up everything that is held, one by one.

@@ -44,6 +44,7 @@ class Crowd {
   const std::vector<uint64_t>& ids() const { return ids_; }
   unsigned turned_away() const { return turned_away_; }
   void set_rates(const ebpf::AdmissionRates& rates) { rates_ = ebpf::limits_of(rates); }
+  const admission_rates& rates() const { return rates_; }
   uint64_t wait_ms() const { return pacer_.wait_ms(rates_, now_ns_); }
 
  private:
@@ -159,6 +160,27 @@ TEST(AcceptPacer, forgets_the_prefix_that_was_quiet_for_longest) {
   EXPECT_EQ(pacer.counters()[ADMISSION_OVER], 2u) << "1 is remembered";
   crowd.come(v4(2), 1);
   EXPECT_EQ(pacer.counters()[ADMISSION_OVER], 2u) << "2 is not";
+}
+
+TEST(AcceptPacer, a_turn_that_was_not_needed_is_the_next_one_s) {
+  AcceptPacer pacer;
+  Crowd crowd(pacer, {.per_second = 1, .burst = 2, .prefix_percent = 100});
+  crowd.come(v4(1), 2);
+  crowd.come(v4(2), 2);
+  crowd.pass_time(0);
+  EXPECT_EQ(crowd.in(v4(2)), 0u) << "nothing is left";
+  pacer.give_back(crowd.rates());
+  crowd.pass_time(0);
+  EXPECT_EQ(crowd.in(v4(2)), 1u);
+}
+
+TEST(AcceptPacer, who_is_held_back_waits_although_there_are_tokens) {
+  AcceptPacer pacer;
+  pacer.hold_back(v4(1), 7);
+  EXPECT_EQ(pacer.held(), 1u);
+  const admission_rates rates =
+      ebpf::limits_of({.per_second = 10, .burst = 10, .prefix_percent = 100});
+  EXPECT_EQ(pacer.next(rates, kMillisecondNs), 7u);
 }
 
 TEST(AcceptPacer, at_the_end_gives_up_all_that_it_holds) {

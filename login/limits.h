@@ -46,7 +46,16 @@ inline constexpr unsigned kAcceptBatch = 64;
 inline constexpr uint32_t kRefusalsMax = 32;
 inline constexpr uint64_t kRefusalMs = 5'000;
 // A login that would wait for longer by pressure is told to come again.
-inline constexpr uint64_t kPacedMsMax = 5'000;
+inline constexpr uint64_t kPacedMsMax = 20'000;
+// With as many held or open as there may be: until some of them had their turn.
+inline constexpr uint64_t kHeldPauseMs = 20;
+// A turn of the loop that takes longer than this is one with too many in it: some ten handshakes.
+inline constexpr uint64_t kLagMsMax = 20;
+// A connection that is younger (or younger than a quarter of the time to log in) is none to be
+// dropped for a newer one: in a storm clients are slow, and so are we; the newer one can wait. Five
+// round trips until the password is here, each with a packet that was lost twice.
+inline constexpr uint64_t kEvictAfterMs = 15'000;
+inline constexpr uint64_t kEvictPartOfTimeout = 4;
 // Waiting connections to look through for one that can be dropped for a newer one.
 inline constexpr unsigned kEvictScanMax = 64;
 

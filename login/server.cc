@@ -21,13 +21,11 @@ using wire::MasterToRole;
 
 // After running out of descriptors or memory: long enough for some connection to end.
 constexpr uint64_t kAcceptPauseMs = 100;
-// With as many held as there may be: until some of them had their turn.
-constexpr uint64_t kHeldPauseMs = 20;
 
 }  // namespace
 
 LoginServer::LoginServer(role::Process& process, tls::RecordCrypto crypto)
-    : process_(process), services_(process.loop(), std::move(crypto)), holding_(process.loop()) {}
+    : process_(process), services_(process.loop(), std::move(crypto)), watching_(process.loop()) {}
 
 Result<std::unique_ptr<LoginServer>> LoginServer::create(role::Process& process) {
   auto crypto = tls::RecordCrypto::create();
@@ -80,7 +78,7 @@ io::Task<void> LoginServer::accept_everywhere() {
   accepting_ = &scope;
   if (draining_) scope.cancel();
   for (const auto& listener : listeners_) scope.spawn(accept_all(listener.get()));
-  if (rates_) scope.spawn(serve_held());
+  if (rates_) scope.spawn(watch_arrivals());
   co_await scope.join();
   accepting_ = nullptr;
 }
@@ -109,9 +107,10 @@ io::Task<void> LoginServer::accept_all(const Listener* listener) {
     if (!ready) co_return;
     int error = 0;
     unsigned taken = 0;
-    while (taken < kAcceptBatch && pacer_.has_room() && accept_one(*listener, error)) ++taken;
-    tell_queue(taken < kAcceptBatch && pacer_.has_room() && error == 0);
-    if (error == 0 && pacer_.has_room()) continue;
+    while (taken < kAcceptBatch && may_accept() && accept_one(*listener, error)) ++taken;
+    const bool room = may_accept();
+    tell_queue(taken < kAcceptBatch && room && error == 0);
+    if (error == 0 && room) continue;
     if (error == 0) {
       if (!co_await process_.loop().sleep(kHeldPauseMs)) co_return;
       continue;
@@ -201,22 +200,31 @@ bool LoginServer::admit(const PeerAddress& peer, const io::Fd& socket, bool impl
   }
   ++from_there;
   if (services_.policy.max_connections != 0 && open_.size() >= services_.policy.max_connections) {
-    make_room();
+    if (auto oldest = evictable(); oldest != open_.end()) {
+      ++services_.counters.evicted;
+      close(oldest->first, "Too many connections");
+    }
   }
   return true;
 }
 
+bool LoginServer::has_room() {
+  const uint32_t bound = services_.policy.max_connections;
+  return bound == 0 || open_.size() < bound || evictable() != open_.end();
+}
+
 // Who has said nothing useful for longest goes first; otherwise a few slow strangers could shut
 // everybody out.
-void LoginServer::make_room() {
+LoginServer::OpenConnections::iterator LoginServer::evictable() {
+  const uint64_t now_ms = process_.loop().now_ms();
+  const uint64_t old_ms =
+      std::min<uint64_t>(kEvictAfterMs, services_.policy.timeout_ms / kEvictPartOfTimeout);
   unsigned seen = 0;
-  for (auto& [serial, open] : open_) {
-    if (++seen > kEvictScanMax) return;
-    if (open.connection->busy() || open.scope->cancelled()) continue;
-    ++services_.counters.evicted;
-    close(serial, "Too many connections");
-    return;
+  for (auto at = open_.begin(); at != open_.end() && ++seen <= kEvictScanMax; ++at) {
+    if (now_ms - at->second.since_ms < old_ms) break;  // and the others are younger
+    if (!at->second.connection->busy() && !at->second.scope->cancelled()) return at;
   }
+  return open_.end();
 }
 
 void LoginServer::close(uint64_t serial, std::string last_word) {
@@ -231,7 +239,10 @@ io::Task<void> LoginServer::serve(io::Fd socket, PeerAddress peer, uint16_t loca
   Connection connection(services_, std::move(socket), std::move(peer), local_port, implicit_tls);
   io::Scope scope(process_.loop(), co_await io::current_scope());
   const uint64_t serial = next_serial_++;
-  open_[serial] = {.connection = &connection, .scope = &scope, .last_word = {}};
+  open_[serial] = {.connection = &connection,
+                   .scope = &scope,
+                   .since_ms = process_.loop().now_ms(),
+                   .last_word = {}};
   tell_queue(false);
   if (draining_) scope.cancel();
   Result<void> result =
@@ -274,14 +285,14 @@ std::string LoginServer::view() {
   const Counters& c = services_.counters;
   return fmt::format(
              "login: connections={} addresses={} authenticating={} auth={} ssl_objects={}\n"
-             "  accepted={} handed_over={} failed_attempts={} timed_out={} evicted={} "
+             "  accepted={} handed_over={} failed_attempts={} timed_out={} evicted={} gave_up={} "
              "refused_address={} penalties={}\n"
              "  handshakes={} resumed={} failed={}\n"
              "  pressure={} refused_connections={} dropped_connections={} refused_logins={} "
              "paced_logins={}\n",
              open_.size(), per_address_.size(), services_.auth.exchanges(),
              services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(), c.accepted,
-             c.handed_over, c.failed_attempts, c.timed_out, c.evicted, c.refused_address,
+             c.handed_over, c.failed_attempts, c.timed_out, c.evicted, c.gave_up, c.refused_address,
              services_.penalties.size(), c.handshakes, c.handshakes_resumed, c.handshakes_failed,
              tuning::name_of(services_.pressure), c.refused_connections, c.dropped_connections,
              c.refused_logins, c.paced_logins) +

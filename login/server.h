@@ -48,8 +48,11 @@ class LoginServer final : public role::Role {
   struct Open {
     Connection* connection = nullptr;  // in the frame of serve()
     io::Scope* scope = nullptr;
+    uint64_t since_ms = 0;
     std::string last_word;  // the BYE, when it is cancelled
   };
+
+  using OpenConnections = std::map<uint64_t, Open>;  // by age
 
   LoginServer(role::Process& process, tls::RecordCrypto crypto);
   Result<> take_listeners();
@@ -61,7 +64,8 @@ class LoginServer final : public role::Role {
   bool accept_one(const Listener& listener, int& error);
   // A connection has come: it is served, or held until its turn.
   void arrived(Arrival arrival);
-  io::Task<void> serve_held();
+  io::Task<void> watch_arrivals();
+  bool serve_held(const admission_rates& rates, uint64_t now_ns);
   void give_up_held();
   void tell_queue(bool emptied);
   std::string pacing_view() const;
@@ -69,7 +73,13 @@ class LoginServer final : public role::Role {
   bool refuse(const io::Fd& socket, bool implicit_tls);
   void pace();
   bool admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls);
-  void make_room();
+  // Whether one more may come: there is room, or somebody who can make it.
+  bool has_room();
+  OpenConnections::iterator evictable();
+  // Behind with those who are open: whoever is served now makes all of them wait for longer, until
+  // they give up. They are let in one by one until it has caught up.
+  bool lags() const { return lag_ms_ > kLagMsMax; }
+  bool may_accept() { return pacer_.has_room() && has_room(); }
   io::Task<void> serve(io::Fd socket, PeerAddress peer, uint16_t local_port, bool implicit_tls);
   io::Task<void> refuse_in_tls(io::Fd socket, PeerAddress peer, uint16_t local_port);
   void close(uint64_t serial, std::string last_word);
@@ -79,7 +89,7 @@ class LoginServer final : public role::Role {
   Services services_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   io::Scope* accepting_ = nullptr;  // in the frame of accept_everywhere()
-  std::map<uint64_t, Open> open_;   // by age
+  OpenConnections open_;
   uint64_t next_serial_ = 1;
   uint32_t refusing_ = 0;  // of open_: shaking hands to be told BYE
   std::unordered_map<AddressKey, uint32_t, AddressKeyHash> per_address_;  // of open_
@@ -89,7 +99,8 @@ class LoginServer final : public role::Role {
   AcceptPacer pacer_;
   std::map<uint64_t, Arrival> held_;  // by the pacer's number
   uint64_t next_arrival_ = 1;
-  io::Event holding_;  // set while something is held
+  io::Event watching_;   // set while watch_arrivals() has something to do
+  uint64_t lag_ms_ = 0;  // by so much a turn of the loop was late
   ebpf::QueueReport queue_;
   bool draining_ = false;
 };

@@ -1,7 +1,9 @@
 // What comes between accept() and being served: pacing, and telling how long the queue is.
 
 #include <fmt/format.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "ebpf/admission_filter.h"
@@ -13,6 +15,8 @@ namespace {
 using wire::MasterToRole;
 
 constexpr uint64_t kNsPerMs = 1'000'000;
+// Some ten handshakes: with fewer a turn of the loop is short whatever they do.
+constexpr size_t kManyOpen = 16;
 
 // A copy, so that one decision sees one set of numbers.
 admission_rates read_rates(const ebpf::Page<admission_rates>& page) {
@@ -20,6 +24,12 @@ admission_rates read_rates(const ebpf::Page<admission_rates>& page) {
           .depth_ns = ebpf::load_field(page->depth_ns),
           .prefix_interval_ns = ebpf::load_field(page->prefix_interval_ns),
           .prefix_depth_ns = ebpf::load_field(page->prefix_depth_ns)};
+}
+
+// Nobody waits for a greeting any more.
+bool hung_up(const io::Fd& socket) {
+  pollfd state{.fd = socket.get(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
 }
 
 }  // namespace
@@ -51,30 +61,53 @@ void LoginServer::arrived(Arrival arrival) {
   }
   const uint64_t id = next_arrival_++;
   const uint64_t now_ns = process_.loop().now_ms() * kNsPerMs;
-  if (pacer_.admit(arrival.peer.key, id, read_rates(rates_), now_ns)) {
+  if (lags()) {
+    pacer_.hold_back(arrival.peer.key, id);
+  } else if (pacer_.admit(arrival.peer.key, id, read_rates(rates_), now_ns)) {
     welcome(std::move(arrival));
+    if (open_.size() > kManyOpen) watching_.set();
     return;
   }
   held_.emplace(id, std::move(arrival));
-  holding_.set();
+  watching_.set();
 }
 
-io::Task<void> LoginServer::serve_held() {
+// True: all whose turn it is. False: there was no room for more.
+bool LoginServer::serve_held(const admission_rates& rates, uint64_t now_ns) {
+  while (has_room()) {
+    auto id = pacer_.next(rates, now_ns);
+    if (!id) return true;
+    auto held = held_.extract(*id);
+    if (hung_up(held.mapped().socket)) {
+      ++services_.counters.gave_up;
+      pacer_.give_back(rates);
+      continue;
+    }
+    welcome(std::move(held.mapped()));
+    if (lags()) return false;  // one at a time, until it has caught up
+  }
+  return false;
+}
+
+// While somebody is held, or so many are open that this process may fall behind.
+io::Task<void> LoginServer::watch_arrivals() {
+  io::Loop& loop = process_.loop();
   while (true) {
-    if (!co_await holding_.wait()) co_return;
+    if (!co_await watching_.wait()) co_return;
     const admission_rates rates = read_rates(rates_);
-    const uint64_t now_ns = process_.loop().now_ms() * kNsPerMs;
-    while (auto id = pacer_.next(rates, now_ns)) {
-      auto held = held_.extract(*id);
-      welcome(std::move(held.mapped()));
-    }
+    const uint64_t now_ns = loop.now_ms() * kNsPerMs;
+    const bool served = serve_held(rates, now_ns);
     tell_queue(false);
-    const uint64_t wait_ms = pacer_.wait_ms(rates, now_ns);
-    if (wait_ms == 0) {
-      holding_.clear();
-    } else if (!co_await process_.loop().sleep(wait_ms)) {
-      co_return;
+    uint64_t wait_ms = served ? pacer_.wait_ms(rates, now_ns) : kHeldPauseMs;
+    if (wait_ms == 0 && open_.size() <= kManyOpen) {
+      watching_.clear();
+      lag_ms_ = 0;
+      continue;
     }
+    if (wait_ms == 0) wait_ms = kHeldPauseMs;
+    const uint64_t due_ms = loop.now_ms() + wait_ms;
+    if (!co_await loop.sleep(wait_ms)) co_return;
+    lag_ms_ = loop.now_ms() - std::min(due_ms, loop.now_ms());
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "role/log.h"
 
@@ -36,13 +37,38 @@ Result<> attach_groups(ebpf::Steering& steering, const std::vector<Listener>& li
 
 // Some connections log in later or never: an open-ended probe, a client that tries a second port.
 constexpr uint32_t kConnectionsPerLogin = 2;
+// A pace has no bursts to speak of: what comes in 20 ms.
+constexpr uint32_t kPaceBurstsPerSecond = 50;
+
+uint32_t lesser_bound(uint32_t one, uint32_t other) {
+  if (one == 0 || other == 0) return one + other;
+  return std::min(one, other);
+}
 
 }  // namespace
 
+ebpf::AdmissionRates Admission::served() const {
+  const uint32_t bound = lesser_bound(pace, pressed_pace);
+  ebpf::AdmissionRates all{.prefix_percent = rates.prefix_percent};
+  if (!filter && mode != "off") all = rates;
+  if (bound == 0 || (all.per_second != 0 && all.per_second <= bound)) return all;
+  all.per_second = bound;
+  all.burst = std::max(bound / kPaceBurstsPerSecond, 1u);
+  return all;
+}
+
 void Admission::set_rates(const ebpf::AdmissionRates& fresh) {
-  if (!control) return;
   rates = fresh;
-  control->set_rates(lifted ? ebpf::AdmissionRates{} : fresh, shares);
+  if (filter_control) filter_control->set_rates(lifted ? ebpf::AdmissionRates{} : fresh);
+  if (login_control) login_control->set_rates(served(), logins);
+}
+
+void Admission::set_pace(uint32_t per_second) {
+  if (std::exchange(pace, per_second) != per_second) set_rates(rates);
+}
+
+void Admission::set_pressed_pace(uint32_t per_second) {
+  if (std::exchange(pressed_pace, per_second) != per_second) set_rates(rates);
 }
 
 void Admission::watch_for_floods() {
@@ -58,47 +84,41 @@ void Admission::watch_for_floods() {
   }
 }
 
-ebpf::AdmissionRates rates_of(const Settings& settings, tuning::Pressure level) {
+ebpf::AdmissionRates rates_of(const Settings& settings) {
   const auto& admission = settings.wire.admission();
-  ebpf::AdmissionRates rates{.per_second = admission.rate(),
-                             .burst = admission.burst(),
-                             .prefix_percent = admission.prefix_percent()};
-  uint32_t logins = settings.wire.pressure().logins_per_second();
-  if (level < tuning::Pressure::kPressed || logins == 0) return rates;
-  uint32_t bound = kConnectionsPerLogin * logins;
-  rates.per_second = rates.per_second == 0 ? bound : std::min(rates.per_second, bound);
-  rates.burst = std::clamp(rates.burst, 2u, std::max(2u, rates.per_second));
-  return rates;
+  return {.per_second = admission.rate(),
+          .burst = admission.burst(),
+          .prefix_percent = admission.prefix_percent()};
+}
+
+uint32_t pressed_pace_of(const Settings& settings, tuning::Pressure level) {
+  if (level < tuning::Pressure::kPressed) return 0;
+  return kConnectionsPerLogin * settings.wire.pressure().logins_per_second();
 }
 
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners) {
   Admission admission;
   const std::string& wanted = settings.admission_mode;
-  if (wanted == "off") return admission;
-  if (wanted != "accept") {
+  if (wanted == "auto" || wanted == "bpf") {
     if (auto filter = make_filter(listeners); filter) {
       admission.filter.emplace(std::move(*filter));
+      auto control = ebpf::AdmissionControl::over(admission.filter->rates_fd());
+      if (!control) return std::unexpected(control.error());
+      admission.filter_control.emplace(std::move(*control));
     } else if (wanted == "bpf") {
       return fail(filter.error().kind, "admission.mode = \"bpf\": " + filter.error().message);
     } else {
       admission.without_bpf = filter.error().message;
     }
   }
-  int page = -1;
-  if (admission.filter) {
-    admission.mode = "bpf";
-    page = admission.filter->rates_fd();
-  } else {
-    auto made = ebpf::make_page("dormouse-rates", sizeof(admission_rates));
-    if (!made) return std::unexpected(made.error());
-    admission.mode = "accept";
-    admission.page = std::move(*made);
-    admission.shares = settings.wire.login().processes();
-    page = admission.page.get();
-  }
-  auto control = ebpf::AdmissionControl::over(page);
+  if (wanted != "off") admission.mode = admission.filter ? "bpf" : "accept";
+  auto page = ebpf::make_page("dormouse-rates", sizeof(admission_rates));
+  if (!page) return std::unexpected(page.error());
+  admission.page = std::move(*page);
+  admission.logins = settings.wire.login().processes();
+  auto control = ebpf::AdmissionControl::over(admission.page.get());
   if (!control) return std::unexpected(control.error());
-  admission.control.emplace(std::move(*control));
+  admission.login_control.emplace(std::move(*control));
   admission.set_rates(rates_of(settings));
   return admission;
 }
@@ -133,7 +153,7 @@ Result<LoginSteering> make_steering(const Settings& settings,
 std::string admission_view(const Admission& admission, const LoginSteering& steering) {
   std::string text = fmt::format("admission {}", admission.mode);
   if (!admission.without_bpf.empty()) text += fmt::format(" (no bpf: {})", admission.without_bpf);
-  if (admission.control) {
+  if (admission.mode != "off") {
     text += fmt::format(" rate={} burst={} prefix_percent={}", admission.rates.per_second,
                         admission.rates.burst, admission.rates.prefix_percent);
     if (admission.lifted) text += " lifted=syn-flood";
@@ -145,6 +165,8 @@ std::string admission_view(const Admission& admission, const LoginSteering& stee
                      counters[verdict]);
     }
   }
+  fmt::format_to(std::back_inserter(text), " served={} pace={} pressed_pace={}",
+                 admission.served().per_second, admission.pace, admission.pressed_pace);
   text += fmt::format("\nsteering {}", steering.mode);
   if (!steering.without_bpf.empty()) text += fmt::format(" (no bpf: {})", steering.without_bpf);
   if (steering.mode == "bpf") {

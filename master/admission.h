@@ -24,16 +24,25 @@ struct Admission {
   std::string_view mode = "off";                // what is in force: "bpf", "accept", "off"
   std::string without_bpf;                      // why not bpf, where "auto" wanted it
   std::optional<ebpf::AdmissionFilter> filter;  // bpf
-  io::Fd page;                                  // accept: the logins read their rates here
-  std::optional<ebpf::AdmissionControl> control;
-  uint32_t shares = 1;  // who pace, each for itself: the kernel alone, or every login
+  std::optional<ebpf::AdmissionControl> filter_control;
+  // How fast the logins serve what has come: by pressure, by the sleepers' wakes, and by the rates
+  // above where the kernel does not see to them. Each login paces its part.
+  io::Fd page;
+  std::optional<ebpf::AdmissionControl> login_control;
+  uint32_t logins = 1;
 
   ebpf::AdmissionRates rates;  // wanted
+  uint32_t pace = 0;           // logins a second while sleepers wake; 0: no bound
+  uint32_t pressed_pace = 0;   // of the level of pressure; 0: no bound
   ebpf::FloodWatch flood;
   bool lifted = false;  // a flood: the rates wait until it is over
 
-  // Takes effect at once. Without admission, nothing happens.
+  // These take effect at once.
   void set_rates(const ebpf::AdmissionRates& fresh);
+  void set_pace(uint32_t per_second);
+  void set_pressed_pace(uint32_t per_second);
+  // What the logins together serve a second at the most.
+  ebpf::AdmissionRates served() const;
   // Once a second, where there is a filter: stands aside in a flood, and says so in the log.
   void watch_for_floods();
 };
@@ -48,11 +57,12 @@ struct LoginSteering {
   }
 };
 
-// What the settings ask for: rate and burst are complete (complete_settings()). From pressed on no
-// more are let in than logins may take (pressure.logins_per_second): who waits before the accept
-// costs nothing here. Not fewer when critical, so that a refusal is heard soon.
-ebpf::AdmissionRates rates_of(const Settings& settings,
-                              tuning::Pressure level = tuning::Pressure::kCalm);
+// What the settings ask for: rate and burst are complete (complete_settings()).
+ebpf::AdmissionRates rates_of(const Settings& settings);
+// From pressed on no more are served than logins may take (pressure.logins_per_second): who waits
+// before the greeting costs next to nothing. Not fewer when critical, so that a refusal is heard
+// soon. 0: no bound.
+uint32_t pressed_pace_of(const Settings& settings, tuning::Pressure level);
 
 // kUnsupported and the like only where the settings insist on bpf.
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners);

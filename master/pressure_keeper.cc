@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "role/log.h"
@@ -35,20 +36,37 @@ tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& from)
   return to;
 }
 
+tuning::LoginPaceSettings pace_settings(const wire::Settings::Pressure& from) {
+  // A handshake, a login and what a client does at first take 3 ms of a CPU (docs/costs.md): it
+  // bounds nothing but the first moment of a storm.
+  constexpr double kLoginsPerCpu = 500;
+  // A single login every 20 ms is in nobody's way.
+  constexpr double kLeast = 50;
+  unsigned cpus = std::max(std::thread::hardware_concurrency(), 1u);
+  return {.goal_ms = from.enabled() ? from.wake_goal_ms() : 0,
+          .least = kLeast,
+          .most = kLoginsPerCpu * cpus};
+}
+
 PressureKeeper::PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
                                tuning::PressureReader reader)
     : loop_(loop),
       enabled_(settings.enabled()),
       tell_(std::move(tell)),
       reader_(std::move(reader)),
-      engine_(pressure_settings(settings)) {}
+      engine_(pressure_settings(settings)),
+      pace_(pace_settings(settings)) {
+  tell_.logins(pace_.per_second());
+}
 
 void PressureKeeper::configure(const wire::Settings::Pressure& settings) {
   engine_.configure(pressure_settings(settings));
+  pace_.configure(pace_settings(settings));
+  tell_.logins(pace_.per_second());
   if (std::exchange(enabled_, settings.enabled()) == settings.enabled()) return;
   if (enabled_ || engine_.level() == Pressure::kCalm) return;
   engine_ = tuning::PressureEngine(engine_.settings());
-  tell_(Pressure::kCalm, "");
+  tell_.level(Pressure::kCalm, "");
 }
 
 io::Task<void> PressureKeeper::keep() {
@@ -63,6 +81,14 @@ void PressureKeeper::strain(const wire::RoleToMaster::Strain& strain) {
   if (!std::exchange(looked_, false)) queue_ms = std::max(queue_ms, strain_.queue_ms());
   strain_ = strain;
   strain_.set_queue_ms(queue_ms);
+  pace(strain);
+}
+
+void PressureKeeper::pace(const wire::RoleToMaster::Strain& strain) {
+  std::optional<uint32_t> late_ms;
+  if (strain.probed()) late_ms = strain.late_ms();
+  pace_.sample(loop_.now_ms(), late_ms, strain.opened());
+  tell_.logins(pace_.per_second());
 }
 
 void PressureKeeper::look() {
@@ -78,6 +104,10 @@ void PressureKeeper::look() {
   if (strained_ms_ != 0 && now_ms - strained_ms_ <= kStrainMs) {
     readings[size_t(Reading::kWorkers)] = strain_.places_permille();
     readings[size_t(Reading::kQueue)] = strain_.queue_ms();
+  }
+  if (now_ms - strained_ms_ > kStrainMs) {
+    pace_.rest();
+    tell_.logins(pace_.per_second());
   }
   looked_ = true;
   if (auto change = engine_.sample(now_ms, readings)) note(*change);
@@ -98,7 +128,7 @@ void PressureKeeper::note(const tuning::PressureChange& change) {
                                 {"was", tuning::name_of(change.from)},
                                 {"calm_ms", engine_.calm_ms()}});
   }
-  tell_(change.to, text);
+  tell_.level(change.to, text);
 }
 
 std::string PressureKeeper::view() const {
@@ -117,6 +147,9 @@ std::string PressureKeeper::view() const {
     fmt::format_to(std::back_inserter(text), " entered_{0}={1} spent_{0}_ms={2}",
                    tuning::name_of(level), engine_.entered(level), engine_.spent_ms(level));
   }
+  fmt::format_to(std::back_inserter(text),
+                 "\nlogin_pace goal_ms={} per_second={} served={} late={}",
+                 pace_.settings().goal_ms, pace_.per_second(), pace_.served(), pace_.late());
   return text + "\n";
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "io/loop.h"
+#include "tuning/login_pace.h"
 #include "tuning/pressure_engine.h"
 #include "tuning/pressure_reader.h"
 #include "wire/control.pb.h"
@@ -28,7 +29,10 @@ class PressureKeeper {
   // A tracker that says nothing more (it is being restarted) is not believed for longer.
   static constexpr uint64_t kStrainMs = 2'000;
 
-  using Tell = std::function<void(tuning::Pressure level, const std::string& text)>;
+  struct Tell {
+    std::function<void(tuning::Pressure level, const std::string& text)> level;
+    std::function<void(uint32_t per_second)> logins;  // that may be served; 0: no bound
+  };
   PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
                  tuning::PressureReader reader = tuning::PressureReader());
 
@@ -43,12 +47,14 @@ class PressureKeeper {
 
  private:
   void note(const tuning::PressureChange& change);
+  void pace(const wire::RoleToMaster::Strain& strain);
 
   io::Loop& loop_;
   bool enabled_;
   Tell tell_;
   tuning::PressureReader reader_;
   tuning::PressureEngine engine_;
+  tuning::LoginPace pace_;
   wire::RoleToMaster::Strain strain_;
   bool looked_ = true;        // at strain_
   uint64_t strained_ms_ = 0;  // when the tracker said something last; 0: never

@@ -35,7 +35,10 @@ class PressureKeeperTest : public testing::Test {
   std::unique_ptr<PressureKeeper> keeper() {
     return std::make_unique<PressureKeeper>(
         *loop_, settings_,
-        [this](Pressure level, const std::string& text) { told_.emplace_back(level, text); },
+        PressureKeeper::Tell{
+            .level = [this](Pressure level,
+                            const std::string& text) { told_.emplace_back(level, text); },
+            .logins = [this](uint32_t per_second) { paced_.push_back(per_second); }},
         tuning::PressureReader(root_));
   }
 
@@ -43,6 +46,7 @@ class PressureKeeperTest : public testing::Test {
   std::unique_ptr<io::Loop> loop_;
   wire::Settings::Pressure settings_;
   std::vector<std::pair<Pressure, std::string>> told_;
+  std::vector<uint32_t> paced_;
 };
 
 TEST_F(PressureKeeperTest, ALevelIsToldOnceWithWhatAClientMayHear) {
@@ -75,6 +79,25 @@ TEST_F(PressureKeeperTest, TheTrackersWorstWordSinceTheLastLookCounts) {
   keeper->strain(strain);
   keeper->look();
   EXPECT_NE(keeper->view().find("queue_ms=0"), std::string::npos);
+}
+
+TEST_F(PressureKeeperTest, LoginsArePacedWhileSleepersAreLate) {
+  auto keeper = this->keeper();
+  ASSERT_FALSE(paced_.empty());
+  uint32_t unbound = paced_.back();
+  wire::RoleToMaster::Strain strain;
+  strain.set_probed(true);
+  strain.set_late_ms(200);
+  strain.set_opened(10);
+  keeper->strain(strain);
+  EXPECT_LT(paced_.back(), unbound);
+  EXPECT_NE(keeper->view().find("login_pace goal_ms=10 "), std::string::npos);
+  strain.set_probed(false);
+  keeper->strain(strain);
+  EXPECT_EQ(paced_.back(), unbound) << "nobody wakes any more";
+  settings_.set_wake_goal_ms(0);
+  keeper->configure(settings_);
+  EXPECT_EQ(paced_.back(), 0u) << "no pace at all";
 }
 
 TEST_F(PressureKeeperTest, SwitchedOffItIsCalmAndSaysSo) {

@@ -81,11 +81,14 @@ class Server final : public SupervisorEvents {
         open_files_(open_files),
         started_ms_(loop.now_ms()),
         supervisor_(loop, settings_, resources_, *this, {}),
-        pressure_(loop, settings_.wire.pressure(),
-                  [this](tuning::Pressure level, const std::string& text) {
-                    resources_.admission.set_rates(rates_of(settings_, level));
-                    supervisor_.tell_pressure(level, text);
-                  }),
+        pressure_(
+            loop, settings_.wire.pressure(),
+            {.level =
+                 [this](tuning::Pressure level, const std::string& text) {
+                   resources_.admission.set_pressed_pace(pressed_pace_of(settings_, level));
+                   supervisor_.tell_pressure(level, text);
+                 },
+             .logins = [this](uint32_t per_second) { resources_.admission.set_pace(per_second); }}),
         admin_(loop, supervisor_),
         stop_(loop) {}
 
@@ -174,7 +177,8 @@ class Server final : public SupervisorEvents {
     resources_.certificates = std::move(*certificates);
     role::set_log_level(role::log_level_from(settings_.wire.log_level()));
     pressure_.configure(settings_.wire.pressure());
-    resources_.admission.set_rates(rates_of(settings_, pressure_.level()));
+    resources_.admission.set_rates(rates_of(settings_));
+    resources_.admission.set_pressed_pace(pressed_pace_of(settings_, pressure_.level()));
     return supervisor_.reload();
   }
 

@@ -85,8 +85,9 @@ constexpr std::array kSchema = {
     SettingKey{"listen.imaps", Type::kAddresses, "[\"127.0.0.1:10993\"]", 0, 16, "", "", "",
                "Addresses for IMAP over TLS from the first byte. Need a certificate.",
                [](Settings& s, const V& v) { s.imaps = v.addresses; }},
-    SettingKey{"listen.backlog", Type::kCount, "4096", 1, 65535, "", "", "",
-               "Connections the kernel holds until they are accepted.",
+    SettingKey{"listen.backlog", Type::kCount, "32768", 1, 65535, "", "", "",
+               "Connections the kernel holds until they are accepted, for each login process; "
+               "net.core.somaxconn bounds it.",
                [](Settings& s, const V& v) { s.listen_backlog = u32(v); }},
 
     SettingKey{"tls.certificate", Type::kPath, "\"\"", 0, kPathMax, "", "", "tls.certificate_names",
@@ -103,11 +104,11 @@ constexpr std::array kSchema = {
                "auto: the first of the two that works here.",
                [](Settings& s, const V& v) { s.admission_mode = v.text; }},
     SettingKey{"admission.rate", Type::kCount, "0", 0, 1'000'000, "", "", "admission.rate",
-               "Connections a second, over all listeners; 0: 1,000 for each login process.",
+               "Connections a second, over all listeners; 0: 2,000 for each login process.",
                [](Settings& s, const V& v) { s.wire.mutable_admission()->set_rate(u32(v)); }},
     SettingKey{
         "admission.burst", Type::kCount, "0", 0, 1'000'000, "", "", "admission.burst",
-        "Connections at once after a quiet time; 0: as many as the rate lets in in 2 seconds.",
+        "Connections at once after a quiet time; 0: as many as the rate lets in in 5 seconds.",
         [](Settings& s, const V& v) { s.wire.mutable_admission()->set_burst(u32(v)); }},
     SettingKey{
         "admission.prefix_share", Type::kCount, "10", 1, 100, "", "", "admission.prefix_percent",
@@ -372,6 +373,13 @@ constexpr std::array kSchema = {
         "pressure.queue_busy", Type::kDuration, "\"200ms\"", 10, kMinute, "ms", "",
         "pressure.queue_busy_ms", "The longest that a client waits until a worker has its session.",
         [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_busy_ms(u32(v)); }},
+    SettingKey{
+        "pressure.wake_goal", Type::kDuration, "\"10ms\"", 0, kMinute, "ms", "",
+        "pressure.wake_goal_ms",
+        "New connections are served so fast only that a sleeper who wakes meanwhile waits no "
+        "longer "
+        "for a worker. 0: as fast as they come.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_wake_goal_ms(u32(v)); }},
     SettingKey{
         "pressure.queue_critical", Type::kDuration, "\"5s\"", 10, kMinute, "ms", "",
         "pressure.queue_critical_ms", "The second threshold of the same.",

@@ -150,6 +150,7 @@ void Tracker::worker_lost(WorkerPeer& worker) {
   bool replaced = false;
   for (auto& [serial, other] : workers_) replaced |= other->id() == worker.id();
   if (!replaced) placement_.worker_down(worker.id());
+  probe_.forget(worker.id());
   for (auto& [session, awake] : worker.sessions) {
     UserTable::User& user = users_.at(awake.user);
     user.awake -= awake.times;
@@ -177,6 +178,10 @@ void Tracker::auth_message(AuthPeer& auth, const wire::AuthToTracker& message) {
 void Tracker::worker_message(WorkerPeer& worker, const wire::WorkerToTracker& message) {
   if (message.has_ended()) {
     worker_ended(worker, message.ended().session());
+    return;
+  }
+  if (message.has_probed()) {
+    probe_.answered(worker.id(), message.probed().number(), loop_.now_ms());
     return;
   }
   const auto& load = message.load();

@@ -151,7 +151,7 @@ void Tracker::tick_once() {
   }
   pump_wanted_ = true;
   pump();
-  tell_strain();
+  if (!probing_) tell_strain();
 }
 
 // Takes the counts of dead slots out of both tables, a step at a time.

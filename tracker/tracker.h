@@ -23,6 +23,7 @@
 #include "tracker/placement.h"
 #include "tracker/refusals.h"
 #include "tracker/user_table.h"
+#include "tracker/wake_probe.h"
 #include "tracker/wake_queue.h"
 #include "wire/settings.pb.h"
 
@@ -70,6 +71,8 @@ class Tracker {
   static constexpr uint32_t kSweepStep = 8192;
   // Log lines about bad cookies per tick; the view has their whole number.
   static constexpr uint32_t kCookieLogs = 8;
+  // While workers are probed, the master hears of it so often.
+  static constexpr uint64_t kProbedStrainMs = 100;
   // Messages from one peer before the others' turn.
   static constexpr uint32_t kTurnMessages = 32;
 
@@ -142,6 +145,8 @@ class Tracker {
   void refuse(Waiting entry, Refusal why);
   void note_wait(const Waiting& entry);
   void tell_strain();
+  io::Task<void> probe_workers();
+  void note_arrival(Rank rank);
   void drop(Waiting entry);
   void look_up(UserId user);
   void ask(uint64_t request, Lookup& lookup);
@@ -180,6 +185,9 @@ class Tracker {
   std::vector<Stale> stale_;
   std::unordered_map<uint64_t, Lookup> lookups_;
   std::vector<Recent> recent_ = std::vector<Recent>(kRecent);
+
+  WakeProbe probe_;
+  bool probing_ = false;  // probe_workers() runs
 
   uint64_t started_ms_ = 0;
   uint64_t next_serial_ = 1;

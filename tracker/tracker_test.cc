@@ -2,6 +2,7 @@
 
 #include "tracker/tracker.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -434,6 +435,44 @@ TEST(Tracker, says_what_is_wrong_with_what_it_is_given) {
   auto no_policy = options();
   no_policy.settings.set_policy("best");
   EXPECT_FALSE(create(std::move(no_policy)));
+}
+
+io::Task<void> workers_are_probed(Rig* rig) {
+  io::Channel auth = rig->connect(wire::AUTH, 0);
+  io::Channel den = rig->connect(wire::DEN, 0);
+  std::vector<io::Channel> relays(WakeProbe::kOpensLeast + 1);
+  for (uint32_t i = 0; i < WakeProbe::kOpensLeast; ++i) {
+    co_await log_in(rig, &auth, &den, fmt::format("user{}", i), char('a' + i), 100 + i, &relays[i]);
+  }
+  co_await rig->settle();
+  io::Channel worker = rig->connect(wire::WORKER, 1, rig->starts.at(0).request());
+  for (uint32_t i = 0; i < WakeProbe::kOpensLeast; ++i) {
+    auto serve = co_await rig->next<TrackerToWorker>(&worker);
+    EXPECT_TRUE(serve.has_serve()) << "new sessions alone are in nobody's way";
+  }
+  relays.back() = rig->attach(den, "user0", 7, Rig::cookie("user0", 7));
+  TrackerToWorker message;
+  for (int i = 0; i < 2 && !message.has_probe(); ++i)
+    message = co_await rig->next<TrackerToWorker>(&worker);
+  co_await rig->settle();
+  wire::WorkerToTracker answer;
+  answer.mutable_probed()->set_number(message.probe().number());
+  EXPECT_TRUE(wire::try_send(worker, answer));
+  message = co_await rig->next<TrackerToWorker>(&worker);
+  EXPECT_TRUE(message.has_probe()) << "the next one, once the last is back";
+  auto probed = [&] {
+    return std::ranges::find_if(rig->strains, [](const auto& s) { return s.probed(); });
+  };
+  for (int i = 0; i < 100 && probed() == rig->strains.end(); ++i) co_await rig->settle();
+  EXPECT_NE(probed(), rig->strains.end());
+  if (probed() == rig->strains.end()) co_return;
+  EXPECT_GT(probed()->late_ms(), 0u);
+  uint32_t opened = 0;
+  for (const auto& strain : rig->strains) opened += strain.opened();
+  EXPECT_EQ(opened, WakeProbe::kOpensLeast);
+}
+TEST(Tracker, workers_are_probed_while_sleepers_wake_and_others_log_in) {
+  run_with_rig(workers_are_probed);
 }
 
 }  // namespace

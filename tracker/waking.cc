@@ -32,6 +32,7 @@ WorkerPeer* Tracker::worker(WorkerId id) {
 // Those who wait already had no place when they were asked last. So a new one may have one at once,
 // unless places have come free since (pump() then asks in order).
 void Tracker::enqueue(Waiting entry) {
+  note_arrival(entry.rank);
   entry.since_ms = loop_.now_ms();
   entry.deadline_ms = entry.since_ms + kWaitMs;
   ++users_.at(entry.user).waiting;
@@ -155,11 +156,45 @@ void Tracker::tell_strain() {
   wire::RoleToMaster::Strain strain;
   strain.set_queue_ms(uint32_t(std::min<uint64_t>(wait_ms, UINT32_MAX)));
   strain.set_places_permille(placement_.places_permille());
-  bool quiet = strain.queue_ms() == 0 && strain.places_permille() == 0;
+  WakeProbe::Report probed = probe_.take(now_ms);
+  strain.set_probed(probed.late_ms.has_value());
+  strain.set_late_ms(probed.late_ms.value_or(0));
+  strain.set_opened(probed.opened);
+  bool quiet = strain.queue_ms() == 0 && strain.places_permille() == 0 && !strain.probed();
   if (quiet && std::exchange(told_quiet_, true)) return;
   told_quiet_ = quiet;
   longest_wait_ms_ = std::max(longest_wait_ms_, wait_ms);
   if (tell_strain_) tell_strain_(strain);
+}
+
+void Tracker::note_arrival(Rank rank) {
+  uint64_t now_ms = loop_.now_ms();
+  if (rank == Rank::kOpen) {
+    probe_.opened(now_ms);
+  } else {
+    probe_.woke(now_ms);
+  }
+  if (probing_ || !probe_.wanted(now_ms)) return;
+  probing_ = true;
+  scope_.spawn(probe_workers());
+}
+
+io::Task<void> Tracker::probe_workers() {
+  uint64_t told_ms = loop_.now_ms();
+  while (probe_.wanted(loop_.now_ms())) {
+    for (auto& [serial, worker] : workers_) {
+      wire::TrackerToWorker message;
+      uint64_t number = 0;
+      if (worker->ending() || !probe_.ask(worker->id(), loop_.now_ms(), &number)) continue;
+      message.mutable_probe()->set_number(number);
+      worker->send(message);
+    }
+    if (!co_await loop_.sleep(WakeProbe::kProbeMs)) co_return;
+    if (loop_.now_ms() - told_ms < kProbedStrainMs) continue;
+    told_ms = loop_.now_ms();
+    tell_strain();
+  }
+  probing_ = false;
 }
 
 void Tracker::drop(Waiting entry) {

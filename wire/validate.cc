@@ -130,6 +130,8 @@ Result<> validate(const WorkerToTracker& message, size_t fd_count) {
       return Check("Ended").fds(fd_count, 0).result();
     case WorkerToTracker::kLoad:
       return Check("Load").fds(fd_count, 0).result();
+    case WorkerToTracker::kProbed:
+      return Check("Probed").fds(fd_count, 0).result();
     case WorkerToTracker::KIND_NOT_SET:
       break;
   }
@@ -184,6 +186,8 @@ Result<> validate(const TrackerToWorker& message, size_t fd_count) {
           .result();
     case TrackerToWorker::kRetire:
       return Check("Retire").fds(fd_count, 0).result();
+    case TrackerToWorker::kProbe:
+      return Check("Probe").fds(fd_count, 0).result();
     case TrackerToWorker::KIND_NOT_SET:
       break;
   }

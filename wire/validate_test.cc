@@ -26,6 +26,17 @@ TEST(Validate, an_open_needs_its_grant_and_exactly_one_descriptor) {
   EXPECT_FALSE(validate(message, 1));
 }
 
+TEST(Validate, a_probe_and_its_answer_carry_no_descriptor) {
+  TrackerToWorker probe;
+  probe.mutable_probe()->set_number(1);
+  EXPECT_TRUE(validate(probe, 0));
+  EXPECT_FALSE(validate(probe, 1));
+  WorkerToTracker answer;
+  answer.mutable_probed()->set_number(1);
+  EXPECT_TRUE(validate(answer, 0));
+  EXPECT_FALSE(validate(answer, 1));
+}
+
 TEST(Validate, names_hold_no_control_characters_and_are_bounded) {
   EXPECT_TRUE(is_name("\xc3\xa4lice", kMaxUserBytes));
   EXPECT_FALSE(is_name("", kMaxUserBytes));

@@ -100,6 +100,11 @@ park_quiet = "300ms"
         for sleeper in self.crowd.all:
             sleeper.forget()
 
+    def refreshing(self):
+        view = self.server.view()
+        return sum(self.server.counter(name, view)
+                   for name in ("refreshes_waiting", "refreshes_running"))
+
     def test_1_all_park(self):
         self.wait_parked()
         view = self.server.view()
@@ -116,6 +121,8 @@ park_quiet = "300ms"
         self.deliver(range(USERS))
         self.hears(self.told, self.not_told_once)
         self.hears(self.asking, lambda s: s.heard)  # nothing may be pushed
+        # Who asks in the middle of a refresh is answered by the worker that is at it.
+        wait_for("the refreshes to end", lambda: not self.refreshing())
         # The first NOOP tells them, the others find nothing new.
         for _ in range(3):
             self.assertEqual(self.crowd.ask(self.asking, "NOOP"), [])

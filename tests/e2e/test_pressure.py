@@ -82,7 +82,7 @@ class Squeeze(unittest.TestCase):
         finally:
             ballast.close()
         wait_for("calm", lambda: level(server)[0] == "calm")
-        self.assertNotIn(f" rate={ADMITTED}", server.view())
+        self.assertNotIn(f" served={ADMITTED} ", server.view())
         # What waited is told; whoever is new comes in; nobody was killed.
         for number, client in enumerate(sleepers[1:], 1):
             wait_for("EXISTS", lambda client=client: client.line().endswith(b"1 EXISTS"))
@@ -95,7 +95,7 @@ class Squeeze(unittest.TestCase):
         self.assertEqual(server.counter("closed"), 0)
 
     def served(self, server, sleepers, early, awake):
-        self.assertIn(f" rate={ADMITTED}", server.view())
+        self.assertIn(f" served={ADMITTED} ", server.view())
         expected = b"[UNAVAILABLE] The server is short of memory, try again later"
         # The roles hear it a moment after the view shows it.
         wait_for("a refusal", lambda: refusal(server, tls=False) == b"* BYE " + expected)

@@ -1,0 +1,44 @@
+#include "master/admission.h"
+
+#include <gtest/gtest.h>
+
+namespace dormouse::master {
+namespace {
+
+TEST(Admission, logins_serve_at_the_least_of_what_bounds_them) {
+  Admission admission;
+  admission.mode = "accept";
+  admission.set_rates({.per_second = 1000, .burst = 500, .prefix_percent = 10});
+  EXPECT_EQ(admission.served(), admission.rates) << "they are who keeps to the rates here";
+  admission.set_pace(300);
+  EXPECT_EQ(admission.served().per_second, 300u);
+  EXPECT_EQ(admission.served().burst, 6u) << "what comes in 20 ms";
+  EXPECT_EQ(admission.served().prefix_percent, 10u);
+  admission.set_pressed_pace(100);
+  EXPECT_EQ(admission.served().per_second, 100u);
+  admission.set_pace(40);
+  EXPECT_EQ(admission.served().per_second, 40u);
+  EXPECT_EQ(admission.served().burst, 1u);
+  admission.set_pace(0);
+  admission.set_pressed_pace(0);
+  EXPECT_EQ(admission.served(), admission.rates);
+}
+
+TEST(Admission, without_rates_only_the_pace_counts) {
+  Admission admission;
+  admission.set_rates({.per_second = 1000, .burst = 500, .prefix_percent = 10});
+  EXPECT_EQ(admission.served().per_second, 0u) << "off";
+  admission.set_pace(5000);
+  EXPECT_EQ(admission.served().per_second, 5000u);
+}
+
+TEST(Admission, pressure_bounds_what_is_served_from_pressed_on) {
+  auto settings = parse_settings("[listen]\nimaps = []\n", "test", "/");
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(pressed_pace_of(*settings, tuning::Pressure::kBusy), 0u);
+  EXPECT_EQ(pressed_pace_of(*settings, tuning::Pressure::kPressed), 100u);
+  EXPECT_EQ(pressed_pace_of(*settings, tuning::Pressure::kCritical), 100u);
+}
+
+}  // namespace
+}  // namespace dormouse::master
