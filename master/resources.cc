@@ -19,9 +19,9 @@ namespace {
 
 using Kind = wire::MasterToRole::Resource;
 
-// Several times as many as can be served (docs/benchmarks.md). TCP repeats a dropped SYN after 1, 1,
-// 1, 1, 2, 4, 8 s: who is not in the kernel's queue after some seconds waits for long, on a machine
-// that may be idle by then. The queue is served at the pace of docs/pressure.md.
+// Several times as many as can be served (docs/benchmarks.md). TCP repeats a dropped SYN after 1,
+// 1, 1, 1, 2, 4, 8 s: who is not in the kernel's queue after some seconds waits for long, on a
+// machine that may be idle by then. The queue is served at the pace of docs/pressure.md.
 constexpr uint32_t kLoginsPerProcess = 2000;
 // Half of it is let in at once whatever networks it comes from: a storm's first second fills a
 // third of the kernel's queue (listen.backlog).
