@@ -28,7 +28,8 @@ def arguments():
     parser.add_argument("--sleepers", type=int, default=20000)
     parser.add_argument("--clients", type=int, default=50000)
     parser.add_argument("--testers", type=int, default=3, help="processes the clients come from")
-    parser.add_argument("--users", type=int, default=10000, help="of each of the two kinds")
+    parser.add_argument("--users", type=int, default=10000,
+                        help="sleepers and clients share them: a storm is of those who were there")
     parser.add_argument("--admission", default="auto", choices=["auto", "bpf", "accept", "off"])
     parser.add_argument("--wake-goal", default="10ms", help="0ms: logins are not paced")
     parser.add_argument("--rate", type=int, default=10, help="acts of each kind a second")
@@ -64,7 +65,7 @@ class Storm:
         each = args.clients // args.testers
         self.processes = [subprocess.Popen(
             [binary, "storm", "-q", "--target", f"127.0.0.1:{server.tls_port}", "--tls",
-             "--user", "u%d", "--password", "pw%d", "--first-user", str(args.users),
+             "--user", "u%d", "--password", "pw%d", "--first-user", "0",
              "--users", str(args.users), "-n", str(each), "--storms", "0",
              "--login-timeout", str(args.patience)],
             stdout=open(os.path.join(folder, str(number)), "w+", encoding="utf-8"),
@@ -143,7 +144,7 @@ def main():
     binary = rig.use_build(args.build)
     from server import Server
     result = {"admission": args.admission, "wake_goal": args.wake_goal, "storm": []}
-    with Server(users=2 * args.users, settings=settings(args), start=False) as server, \
+    with Server(users=args.users, settings=settings(args), start=False) as server, \
             tempfile.TemporaryDirectory() as folder:
         # Else there is nothing to fetch, and the den answers what is asked.
         rig.fill(server, args.users, 1)
