@@ -91,7 +91,7 @@ TEST_F(PressureKeeperTest, LoginsArePacedWhileSleepersAreLate) {
   strain.set_opened(10);
   keeper->strain(strain);
   EXPECT_LT(paced_.back(), unbound);
-  EXPECT_NE(keeper->view().find("login_pace goal_ms=10 "), std::string::npos);
+  EXPECT_NE(keeper->view().find("login_pace goal_ms=3 "), std::string::npos);
   strain.set_probed(false);
   keeper->strain(strain);
   EXPECT_EQ(paced_.back(), unbound) << "nobody wakes any more";

@@ -374,7 +374,7 @@ constexpr std::array kSchema = {
         "pressure.queue_busy_ms", "The longest that a client waits until a worker has its session.",
         [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_busy_ms(u32(v)); }},
     SettingKey{
-        "pressure.wake_goal", Type::kDuration, "\"10ms\"", 0, kMinute, "ms", "",
+        "pressure.wake_goal", Type::kDuration, "\"3ms\"", 0, kMinute, "ms", "",
         "pressure.wake_goal_ms",
         "New connections are served so fast only that a sleeper who wakes meanwhile waits no "
         "longer "
