@@ -189,7 +189,10 @@ Task<void> wait_for_knock(Loop* loop, int door, std::string* said) {
   if (co_await loop->poll(door, POLLIN)) *said += "!";
 }
 
-Task<int> knock_main(Loop* loop, uint64_t look_ms, std::string* said) {
+using Waiter = Task<void> (*)(Loop*, int door, std::string* said);
+
+Task<int> knock_main(Loop* loop, uint64_t look_ms, std::string* said,
+                     Waiter waiter = wait_for_knock) {
   loop->look_between(look_ms);
   int ends[2];
   EXPECT_EQ(pipe(ends), 0);
@@ -197,7 +200,7 @@ Task<int> knock_main(Loop* loop, uint64_t look_ms, std::string* said) {
   Fd knock(ends[1]);
   Scope urgent(*loop, co_await current_scope());
   urgent.set_urgent(true);
-  urgent.spawn(wait_for_knock(loop, door.get(), said));
+  urgent.spawn(waiter(loop, door.get(), said));
   [[maybe_unused]] auto armed = co_await loop->sleep(1);
   Scope others(*loop, co_await current_scope());
   for (int i = 0; i < kLabourers; ++i) others.spawn(labour(knock.get(), i, said));
@@ -223,27 +226,10 @@ Task<void> take_steps(Loop* loop, int door, std::string* said) {
   *said += "!";
 }
 
-Task<int> steps_main(Loop* loop, std::string* said) {
-  loop->look_between(2);
-  int ends[2];
-  EXPECT_EQ(pipe(ends), 0);
-  Fd door(ends[0]);
-  Fd knock(ends[1]);
-  Scope urgent(*loop, co_await current_scope());
-  urgent.set_urgent(true);
-  urgent.spawn(take_steps(loop, door.get(), said));
-  [[maybe_unused]] auto armed = co_await loop->sleep(1);
-  Scope others(*loop, co_await current_scope());
-  for (int i = 0; i < kLabourers; ++i) others.spawn(labour(knock.get(), i, said));
-  co_await others.join();
-  co_await urgent.join();
-  co_return 0;
-}
-
 TEST(Loop, what_is_urgent_takes_all_its_steps_before_the_next_other) {
   auto loop = make_loop();
   std::string said;
-  EXPECT_EQ(loop->run(steps_main(loop.get(), &said)), 0);
+  EXPECT_EQ(loop->run(knock_main(loop.get(), 2, &said, take_steps)), 0);
   EXPECT_LE(said.find('!'), 3u) << said;
 }
 

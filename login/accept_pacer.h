@@ -1,5 +1,6 @@
 #pragma once
-// AcceptPacer: admission where the kernel cannot do it. The same policy as ebpf/admission.bpf.c, on
+// AcceptPacer: the pace at which connections are served (docs/pressure.md), and admission where the
+// kernel cannot do it. The same policy as ebpf/admission.bpf.c, on
 // connections that are accepted already instead of on SYNs: a bucket for all, a bucket for each
 // source prefix, half of the first kept for prefixes within their share. What finds no token is
 // held: open, but not greeted, until its turn. Prefixes take turns, connections of one are in

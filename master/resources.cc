@@ -24,7 +24,7 @@ using Kind = wire::MasterToRole::Resource;
 // machine that may be idle by then. The queue is served at the pace of docs/pressure.md.
 constexpr uint32_t kLoginsPerProcess = 2000;
 // Half of it is let in at once whatever networks it comes from: a storm's first second fills a
-// third of the kernel's queue (listen.backlog).
+// sixth of the kernel's queue (listen.backlog).
 constexpr uint64_t kBurstSeconds = 5;
 constexpr uint64_t kBurstMax = 1'000'000;  // as the setting's
 

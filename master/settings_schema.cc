@@ -374,16 +374,15 @@ constexpr std::array kSchema = {
         "pressure.queue_busy_ms", "The longest that a client waits until a worker has its session.",
         [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_busy_ms(u32(v)); }},
     SettingKey{
-        "pressure.wake_goal", Type::kDuration, "\"3ms\"", 0, kMinute, "ms", "",
-        "pressure.wake_goal_ms",
-        "New connections are served so fast only that a sleeper who wakes meanwhile waits no "
-        "longer "
-        "for a worker. 0: as fast as they come.",
-        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_wake_goal_ms(u32(v)); }},
-    SettingKey{
         "pressure.queue_critical", Type::kDuration, "\"5s\"", 10, kMinute, "ms", "",
         "pressure.queue_critical_ms", "The second threshold of the same.",
         [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_critical_ms(u32(v)); }},
+    SettingKey{
+        "pressure.wake_goal", Type::kDuration, "\"3ms\"", 0, kMinute, "ms", "",
+        "pressure.wake_goal_ms",
+        "New connections are served so fast only that a sleeper who wakes meanwhile waits no "
+        "longer for a worker. 0: as fast as they come.",
+        [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_wake_goal_ms(u32(v)); }},
     SettingKey{
         "pressure.rise_after", Type::kDuration, "\"2s\"", 0, kMinute, "ms", "",
         "pressure.rise_after_ms",

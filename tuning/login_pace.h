@@ -4,7 +4,7 @@
 // Those who are here go first. A storm of logins takes all CPUs there are, and a sleeper's command
 // then waits for its turn among hundreds of new sessions; how long is measured by probes that take
 // the way of a wake (tracker/wake_probe.h). While they are back within the goal the pace goes up a
-// little; when one is late it goes down by a third, to what was served lately at the most, and then
+// little; when they are late twice running it goes down by a third of what was served lately, and
 // has a moment to show what that was worth. So the pace settles below what the machine could do, by
 // as much as those who are here need. Who is not served yet waits in a queue: of the login process,
 // then of the kernel, then of the clients' TCP.
