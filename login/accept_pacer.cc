@@ -51,6 +51,7 @@ bool AcceptPacer::take(const Prefix& prefix, const admission_rates& rates, uint6
   if (taken) {
     full_at_ns_ = taken_ns;
     if (within) bucket.full_at_ns = prefix_taken_ns;
+    last_paid_ = within ? std::optional(prefix) : std::nullopt;
     ++counters_[within ? ADMISSION_WITHIN : ADMISSION_OVER];
   } else if (first_try) {
     ++counters_[within ? ADMISSION_DROPPED_RATE : ADMISSION_DROPPED_SHARE];
@@ -102,6 +103,13 @@ std::optional<uint64_t> AcceptPacer::next(const admission_rates& rates, uint64_t
     if (take(*turn, rates, now_ns, false)) return take_oldest(turn);
   }
   return {};
+}
+
+void AcceptPacer::give_back(const admission_rates& rates) {
+  full_at_ns_ -= std::min(full_at_ns_, rates.interval_ns);
+  if (!last_paid_) return;
+  Bucket& bucket = bucket_of(*last_paid_);
+  bucket.full_at_ns -= std::min(bucket.full_at_ns, rates.prefix_interval_ns);
 }
 
 std::optional<uint64_t> AcceptPacer::next_unpaced() {

@@ -11,7 +11,6 @@
 // TCP when that is full too. What waits there cannot be told apart: so fairness begins at accept(),
 // and a flood delays others more than with the kernel's filter (docs/ebpf.md has both).
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -42,10 +41,8 @@ class AcceptPacer {
   void hold_back(const AddressKey& from, uint64_t id) { hold(prefix_of(from), id); }
   // One that was held and whose turn it is. Call again until there is none.
   std::optional<uint64_t> next(const admission_rates& rates, uint64_t now_ns);
-  // One that had its turn did not need it.
-  void give_back(const admission_rates& rates) {
-    full_at_ns_ -= std::min(full_at_ns_, rates.interval_ns);
-  }
+  // The one that next() gave last did not need its turn.
+  void give_back(const admission_rates& rates);
   // How long until next() may have one: 0 when nothing is held, else 1 ms at the least.
   uint64_t wait_ms(const admission_rates& rates, uint64_t now_ns) const;
   // Gives up everything that is held, one by one.
@@ -70,6 +67,7 @@ class AcceptPacer {
   size_t held_max_;
   size_t prefixes_max_;
   uint64_t full_at_ns_ = 0;
+  std::optional<Prefix> last_paid_;  // the prefix whose bucket, too, the last token came from
   std::unordered_map<Prefix, Bucket, AddressKeyHash> buckets_;
   std::list<Prefix> order_;  // of buckets_, the latest in front
   size_t held_ = 0;

@@ -24,6 +24,21 @@ constexpr uint64_t kAcceptPauseMs = 100;
 
 }  // namespace
 
+// The conversation with one stranger, as the bounds see it.
+struct LoginServer::Served final : OpenConnections::Guest {
+  Served(Connection& its_connection, io::Scope& its_scope)
+      : connection(its_connection), scope(its_scope) {}
+  bool may_leave() const override { return !connection.busy() && !scope.cancelled(); }
+  void leave(std::string text) override {
+    last_word = std::move(text);
+    scope.cancel();
+  }
+
+  Connection& connection;
+  io::Scope& scope;
+  std::string last_word = "Server shutting down";
+};
+
 LoginServer::LoginServer(role::Process& process, tls::RecordCrypto crypto)
     : process_(process), services_(process.loop(), std::move(crypto)), watching_(process.loop()) {}
 
@@ -31,11 +46,19 @@ Result<std::unique_ptr<LoginServer>> LoginServer::create(role::Process& process)
   auto crypto = tls::RecordCrypto::create();
   if (!crypto) return std::unexpected(crypto.error());
   std::unique_ptr<LoginServer> server(new LoginServer(process, *std::move(crypto)));
-  server->services_.policy = Policy::from(process.settings());
+  server->take_policy();
   if (auto taken = server->take_certificates(); !taken) return std::unexpected(taken.error());
   if (auto taken = server->take_listeners(); !taken) return std::unexpected(taken.error());
   if (auto taken = server->take_admission(); !taken) return std::unexpected(taken.error());
   return server;
+}
+
+void LoginServer::take_policy() {
+  const Policy& policy = services_.policy = Policy::from(process_.settings());
+  open_.set_bounds(
+      {.in_all = policy.max_connections,
+       .per_address = policy.max_connections_per_address,
+       .old_ms = std::min<uint64_t>(kEvictAfterMs, policy.timeout_ms / kEvictPartOfTimeout)});
 }
 
 Result<> LoginServer::take_listeners() {
@@ -92,7 +115,7 @@ void LoginServer::link(role::Link link) {
 }
 
 void LoginServer::reload() {
-  services_.policy = Policy::from(process_.settings());
+  take_policy();
   pace();
   if (auto taken = take_certificates(); !taken) {
     // The former certificates stay: a wrong one must not end the service.
@@ -141,36 +164,34 @@ bool LoginServer::accept_one(const Listener& listener, int& error) {
 
 void LoginServer::welcome(Arrival arrival) {
   if (services_.refuses()) {
-    if (refuse(arrival.socket, arrival.implicit_tls)) {
-      process_.scope().spawn(
-          refuse_in_tls(std::move(arrival.socket), std::move(arrival.peer), arrival.local_port));
-    }
+    if (refuse(arrival)) process_.scope().spawn(refuse_in_tls(std::move(arrival)));
     return;
   }
-  if (!admit(arrival.peer, arrival.socket, arrival.implicit_tls)) return;
-  process_.scope().spawn(serve(std::move(arrival.socket), std::move(arrival.peer),
-                               arrival.local_port, arrival.implicit_tls));
+  if (!admit(arrival)) return;
+  const uint64_t number = open_.enter(arrival.peer.key, process_.loop().now_ms());
+  process_.scope().spawn(serve(std::move(arrival), number));
 }
 
 // The server is pressed too hard for one more. True: it must shake hands to be told so.
-bool LoginServer::refuse(const io::Fd& socket, bool implicit_tls) {
-  if (implicit_tls && refusing_ < kRefusalsMax) {
+bool LoginServer::refuse(const Arrival& arrival) {
+  if (arrival.implicit_tls && refusing_ < kRefusalsMax) {
     ++refusing_;
     ++services_.counters.refused_connections;
     return true;
   }
-  if (implicit_tls) {
+  if (arrival.implicit_tls) {
     ++services_.counters.dropped_connections;
     return false;
   }
   ++services_.counters.refused_connections;
   const std::string text = fmt::format("* BYE {}\r\n", refusal(services_.pressure_text));
-  (void)::send(socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  (void)::send(arrival.socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return false;
 }
 
-io::Task<void> LoginServer::refuse_in_tls(io::Fd socket, PeerAddress peer, uint16_t local_port) {
-  Connection connection(services_, std::move(socket), std::move(peer), local_port, true);
+io::Task<void> LoginServer::refuse_in_tls(Arrival arrival) {
+  Connection connection(services_, std::move(arrival.socket), std::move(arrival.peer),
+                        arrival.local_port, true);
   // Whether it took the word or not is its own affair.
   [[maybe_unused]] auto told = co_await io::with_timeout(kRefusalMs, connection.refuse());
   --refusing_;
@@ -187,62 +208,25 @@ void LoginServer::pace() {
   services_.logins.set_rate(pressed ? services_.policy.logins_per_second : 0);
 }
 
-bool LoginServer::admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls) {
-  uint32_t& from_there = per_address_[peer.key];
-  const uint32_t bound = services_.policy.max_connections_per_address;
-  if (bound != 0 && from_there >= bound) {
+bool LoginServer::admit(const Arrival& arrival) {
+  if (open_.is_full(arrival.peer.key)) {
     ++services_.counters.refused_address;
     constexpr std::string_view kText = "* BYE Too many connections from your address\r\n";
-    if (!implicit_tls) {
-      (void)::send(socket.get(), kText.data(), kText.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (!arrival.implicit_tls) {
+      (void)::send(arrival.socket.get(), kText.data(), kText.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     return false;
   }
-  ++from_there;
-  if (services_.policy.max_connections != 0 && open_.size() >= services_.policy.max_connections) {
-    if (auto oldest = evictable(); oldest != open_.end()) {
-      ++services_.counters.evicted;
-      close(oldest->first, "Too many connections");
-    }
-  }
+  if (open_.make_room(process_.loop().now_ms())) ++services_.counters.evicted;
   return true;
 }
 
-bool LoginServer::has_room() {
-  const uint32_t bound = services_.policy.max_connections;
-  return bound == 0 || open_.size() < bound || evictable() != open_.end();
-}
-
-// Who has said nothing useful for longest goes first; otherwise a few slow strangers could shut
-// everybody out.
-LoginServer::OpenConnections::iterator LoginServer::evictable() {
-  const uint64_t now_ms = process_.loop().now_ms();
-  const uint64_t old_ms =
-      std::min<uint64_t>(kEvictAfterMs, services_.policy.timeout_ms / kEvictPartOfTimeout);
-  unsigned seen = 0;
-  for (auto at = open_.begin(); at != open_.end() && ++seen <= kEvictScanMax; ++at) {
-    if (now_ms - at->second.since_ms < old_ms) break;  // and the others are younger
-    if (!at->second.connection->busy() && !at->second.scope->cancelled()) return at;
-  }
-  return open_.end();
-}
-
-void LoginServer::close(uint64_t serial, std::string last_word) {
-  Open& open = open_.at(serial);
-  open.last_word = std::move(last_word);
-  open.scope->cancel();
-}
-
-io::Task<void> LoginServer::serve(io::Fd socket, PeerAddress peer, uint16_t local_port,
-                                  bool implicit_tls) {
-  const AddressKey key = peer.key;
-  Connection connection(services_, std::move(socket), std::move(peer), local_port, implicit_tls);
+io::Task<void> LoginServer::serve(Arrival arrival, uint64_t number) {
+  Connection connection(services_, std::move(arrival.socket), std::move(arrival.peer),
+                        arrival.local_port, arrival.implicit_tls);
   io::Scope scope(process_.loop(), co_await io::current_scope());
-  const uint64_t serial = next_serial_++;
-  open_[serial] = {.connection = &connection,
-                   .scope = &scope,
-                   .since_ms = process_.loop().now_ms(),
-                   .last_word = {}};
+  Served served(connection, scope);
+  open_.seat(number, served);
   tell_queue(false);
   if (draining_) scope.cancel();
   Result<void> result =
@@ -253,16 +237,13 @@ io::Task<void> LoginServer::serve(io::Fd socket, PeerAddress peer, uint16_t loca
       ++services_.counters.timed_out;
       connection.bye("Login timed out");
     } else if (error.kind == ErrorKind::kCancelled) {
-      connection.bye(open_[serial].last_word.empty() ? "Server shutting down"
-                                                     : open_[serial].last_word);
+      connection.bye(served.last_word);
     }
     role::log_debug("closed", {{"address", connection.peer().text}, {"reason", error.message}});
   }
-  open_.erase(serial);
+  open_.remove(number);
   tell_queue(false);
-  auto count = per_address_.find(key);
-  if (--count->second == 0) per_address_.erase(count);
-  if (open_.empty() && all_closed_) all_closed_->set();
+  if (open_.size() == 0 && all_closed_) all_closed_->set();
 }
 
 void LoginServer::drain(uint32_t /*grace_ms*/, const std::string& text) {
@@ -271,13 +252,13 @@ void LoginServer::drain(uint32_t /*grace_ms*/, const std::string& text) {
   if (accepting_ != nullptr) accepting_->cancel();
   give_up_held();
   all_closed_ = std::make_unique<io::Event>(process_.loop());
-  for (auto& [serial, open] : open_) close(serial, text);
+  open_.all_leave(text);
   process_.scope().spawn(finish_drain());
 }
 
 // A cancelled connection says its BYE without waiting, so this takes one turn of the loop or two.
 io::Task<void> LoginServer::finish_drain() {
-  if (!open_.empty()) (void)co_await all_closed_->wait();
+  if (open_.size() != 0) (void)co_await all_closed_->wait();
   process_.drained();
 }
 
@@ -290,12 +271,12 @@ std::string LoginServer::view() {
              "  handshakes={} resumed={} failed={}\n"
              "  pressure={} refused_connections={} dropped_connections={} refused_logins={} "
              "paced_logins={}\n",
-             open_.size(), per_address_.size(), services_.auth.exchanges(),
+             open_.size(), open_.addresses(), services_.auth.exchanges(),
              services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(), c.accepted,
-             c.handed_over, c.failed_attempts, c.timed_out, c.evicted, c.gave_up, c.refused_address,
-             services_.penalties.size(), c.handshakes, c.handshakes_resumed, c.handshakes_failed,
-             tuning::name_of(services_.pressure), c.refused_connections, c.dropped_connections,
-             c.refused_logins, c.paced_logins) +
+             c.handed_over, c.failed_attempts, c.timed_out, c.evicted, gate_.gave_up(),
+             c.refused_address, services_.penalties.size(), c.handshakes, c.handshakes_resumed,
+             c.handshakes_failed, tuning::name_of(services_.pressure), c.refused_connections,
+             c.dropped_connections, c.refused_logins, c.paced_logins) +
          pacing_view() + services_.dens.view();
 }
 

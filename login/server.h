@@ -1,20 +1,18 @@
 #pragma once
-// LoginServer: the role object of login. It takes connections from the listeners, bounds them (in
-// all, per address, in time), paces them where the kernel does not (server_arrivals.cc), and keeps
-// what they share.
+// LoginServer: the role object of login. It takes connections from the listeners, serves them in
+// their turn (ArrivalGate; server_arrivals.cc) as far as there is room (OpenConnections) and for a
+// bounded time, and keeps what they share.
 
-#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "ebpf/admission.h"
 #include "ebpf/steering.h"
 #include "io/fd.h"
-#include "login/accept_pacer.h"
+#include "login/arrival_gate.h"
 #include "login/connection.h"
-#include "login/peer_address.h"
+#include "login/open_connections.h"
 #include "login/services.h"
 #include "role/process.h"
 
@@ -38,23 +36,10 @@ class LoginServer final : public role::Role {
     uint16_t port = 0;
     bool implicit_tls = false;
   };
-  // Accepted, not served yet.
-  struct Arrival {
-    io::Fd socket;
-    PeerAddress peer;
-    uint16_t local_port = 0;
-    bool implicit_tls = false;
-  };
-  struct Open {
-    Connection* connection = nullptr;  // in the frame of serve()
-    io::Scope* scope = nullptr;
-    uint64_t since_ms = 0;
-    std::string last_word;  // the BYE, when it is cancelled
-  };
-
-  using OpenConnections = std::map<uint64_t, Open>;  // by age
+  struct Served;  // in the frame of serve()
 
   LoginServer(role::Process& process, tls::RecordCrypto crypto);
+  void take_policy();
   Result<> take_listeners();
   Result<> take_certificates();
   Result<> take_admission();
@@ -70,19 +55,13 @@ class LoginServer final : public role::Role {
   void tell_queue(bool emptied);
   std::string pacing_view() const;
   void welcome(Arrival arrival);
-  bool refuse(const io::Fd& socket, bool implicit_tls);
+  bool refuse(const Arrival& arrival);
   void pace();
-  bool admit(const PeerAddress& peer, const io::Fd& socket, bool implicit_tls);
-  // Whether one more may come: there is room, or somebody who can make it.
-  bool has_room();
-  OpenConnections::iterator evictable();
-  // Behind with those who are open: whoever is served now makes all of them wait for longer, until
-  // they give up. They are let in one by one until it has caught up.
-  bool lags() const { return lag_ms_ > kLagMsMax; }
-  bool may_accept() { return pacer_.has_room() && has_room(); }
-  io::Task<void> serve(io::Fd socket, PeerAddress peer, uint16_t local_port, bool implicit_tls);
-  io::Task<void> refuse_in_tls(io::Fd socket, PeerAddress peer, uint16_t local_port);
-  void close(uint64_t serial, std::string last_word);
+  bool may_accept() { return gate_.has_room() && has_room(); }
+  bool has_room() { return open_.has_room(process_.loop().now_ms()); }
+  bool admit(const Arrival& arrival);
+  io::Task<void> serve(Arrival arrival, uint64_t number);
+  io::Task<void> refuse_in_tls(Arrival arrival);
   io::Task<void> finish_drain();
 
   role::Process& process_;
@@ -90,17 +69,12 @@ class LoginServer final : public role::Role {
   std::vector<std::unique_ptr<Listener>> listeners_;
   io::Scope* accepting_ = nullptr;  // in the frame of accept_everywhere()
   OpenConnections open_;
-  uint64_t next_serial_ = 1;
-  uint32_t refusing_ = 0;  // of open_: shaking hands to be told BYE
-  std::unordered_map<AddressKey, uint32_t, AddressKeyHash> per_address_;  // of open_
-  std::unique_ptr<io::Event> all_closed_;                                 // drain waits for it
-  bool filtered_ = false;              // the kernel paces: what is accepted has its filter
-  ebpf::Page<admission_rates> rates_;  // we pace, by these
-  AcceptPacer pacer_;
-  std::map<uint64_t, Arrival> held_;  // by the pacer's number
-  uint64_t next_arrival_ = 1;
-  io::Event watching_;   // set while watch_arrivals() has something to do
-  uint64_t lag_ms_ = 0;  // by so much a turn of the loop was late
+  uint32_t refusing_ = 0;                  // beside them: shaking hands to be told BYE
+  std::unique_ptr<io::Event> all_closed_;  // drain waits for it
+  bool filtered_ = false;                  // the kernel paces: what is accepted has its filter
+  ebpf::Page<admission_rates> rates_;      // we pace, by these
+  ArrivalGate gate_;
+  io::Event watching_;  // set while watch_arrivals() has something to do
   ebpf::QueueReport queue_;
   bool draining_ = false;
 };

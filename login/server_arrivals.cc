@@ -1,7 +1,6 @@
 // What comes between accept() and being served: pacing, and telling how long the queue is.
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include <algorithm>
 #include <iterator>
@@ -24,12 +23,6 @@ admission_rates read_rates(const ebpf::Page<admission_rates>& page) {
           .depth_ns = ebpf::load_field(page->depth_ns),
           .prefix_interval_ns = ebpf::load_field(page->prefix_interval_ns),
           .prefix_depth_ns = ebpf::load_field(page->prefix_depth_ns)};
-}
-
-// Nobody waits for a greeting any more.
-bool hung_up(const io::Fd& socket) {
-  pollfd state{.fd = socket.get(), .events = POLLRDHUP, .revents = 0};
-  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
 }
 
 }  // namespace
@@ -59,32 +52,20 @@ void LoginServer::arrived(Arrival arrival) {
     welcome(std::move(arrival));
     return;
   }
-  const uint64_t id = next_arrival_++;
   const uint64_t now_ns = process_.loop().now_ms() * kNsPerMs;
-  if (lags()) {
-    pacer_.hold_back(arrival.peer.key, id);
-  } else if (pacer_.admit(arrival.peer.key, id, read_rates(rates_), now_ns)) {
-    welcome(std::move(arrival));
-    if (open_.size() > kManyOpen) watching_.set();
-    return;
+  if (auto now = gate_.offer(std::move(arrival), read_rates(rates_), now_ns)) {
+    welcome(*std::move(now));
   }
-  held_.emplace(id, std::move(arrival));
-  watching_.set();
+  if (gate_.held() != 0 || open_.size() > kManyOpen) watching_.set();
 }
 
 // True: all whose turn it is. False: there was no room for more.
 bool LoginServer::serve_held(const admission_rates& rates, uint64_t now_ns) {
   while (has_room()) {
-    auto id = pacer_.next(rates, now_ns);
-    if (!id) return true;
-    auto held = held_.extract(*id);
-    if (hung_up(held.mapped().socket)) {
-      ++services_.counters.gave_up;
-      pacer_.give_back(rates);
-      continue;
-    }
-    welcome(std::move(held.mapped()));
-    if (lags()) return false;  // one at a time, until it has caught up
+    auto arrival = gate_.next(rates, now_ns);
+    if (!arrival) return true;
+    welcome(*std::move(arrival));
+    if (gate_.lags()) return false;  // one at a time, until it has caught up
   }
   return false;
 }
@@ -98,38 +79,35 @@ io::Task<void> LoginServer::watch_arrivals() {
     const uint64_t now_ns = loop.now_ms() * kNsPerMs;
     const bool served = serve_held(rates, now_ns);
     tell_queue(false);
-    uint64_t wait_ms = served ? pacer_.wait_ms(rates, now_ns) : kHeldPauseMs;
+    uint64_t wait_ms = served ? gate_.wait_ms(rates, now_ns) : kHeldPauseMs;
     if (wait_ms == 0 && open_.size() <= kManyOpen) {
       watching_.clear();
-      lag_ms_ = 0;
+      gate_.note_lag(0);
       continue;
     }
     if (wait_ms == 0) wait_ms = kHeldPauseMs;
     const uint64_t due_ms = loop.now_ms() + wait_ms;
     if (!co_await loop.sleep(wait_ms)) co_return;
-    lag_ms_ = loop.now_ms() - std::min(due_ms, loop.now_ms());
+    gate_.note_lag(loop.now_ms() - std::min(due_ms, loop.now_ms()));
   }
 }
 
 // They are served only to hear the goodbye.
 void LoginServer::give_up_held() {
-  while (auto id = pacer_.next_unpaced()) {
-    auto held = held_.extract(*id);
-    welcome(std::move(held.mapped()));
-  }
+  while (auto arrival = gate_.next_unpaced()) welcome(*std::move(arrival));
 }
 
 void LoginServer::tell_queue(bool emptied) {
-  queue_.tell(uint32_t(open_.size() + held_.size()), emptied);
+  queue_.tell(uint32_t(open_.size() + gate_.held()), emptied);
 }
 
 std::string LoginServer::pacing_view() const {
   if (!rates_) return "";
-  std::string text = fmt::format("  pacing held={}", pacer_.held());
+  std::string text = fmt::format("  pacing held={}", gate_.held());
   for (unsigned verdict : {ADMISSION_WITHIN, ADMISSION_OVER, ADMISSION_DROPPED_SHARE,
                            ADMISSION_DROPPED_RATE, ADMISSION_UNPACED}) {
     fmt::format_to(std::back_inserter(text), " {}={}", ebpf::verdict_name(verdict),
-                   pacer_.counters()[verdict]);
+                   gate_.counters()[verdict]);
   }
   return text + "\n";
 }

@@ -45,7 +45,6 @@ struct Counters {
   uint64_t refused_address = 0;
   uint64_t evicted = 0;
   uint64_t timed_out = 0;
-  uint64_t gave_up = 0;  // before it was their turn
   // By pressure: connections told BYE, or closed without a word; logins told NO, or made to wait.
   uint64_t refused_connections = 0;
   uint64_t dropped_connections = 0;
