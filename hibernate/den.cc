@@ -177,12 +177,7 @@ uint64_t Den::new_request(uint32_t slot) {
   return last_request_;
 }
 
-io::Task<Result<void>> Den::tracker_up() {
-  struct Wait {
-    static io::Task<Result<void>> on(io::Event* event) { co_return co_await event->wait(); }
-  };
-  co_return co_await io::with_timeout(kTrackerWaitMs, Wait::on(&tracker_up_));
-}
+io::Task<Result<void>> Den::tracker_up() { return io::wait(&tracker_up_, kTrackerWaitMs); }
 
 io::Task<void> Den::tick() {
   while (true) {

@@ -254,10 +254,7 @@ void Client::answer_offer(uint32_t number) {
 
 io::Task<Result<void>> Client::wait() {
   progress_.clear();
-  auto waiting = [](io::Event* event) -> io::Task<Result<void>> {
-    co_return co_await event->wait();
-  };
-  co_return co_await io::with_timeout(kTestWaitMs, waiting(&progress_));
+  co_return co_await io::wait(&progress_, kTestWaitMs);
 }
 
 io::Task<std::string> Client::take_until(std::string start) {

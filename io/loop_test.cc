@@ -42,6 +42,29 @@ TEST(Loop, timeout_cancels_the_task_and_only_that) {
   EXPECT_EQ(loop->run(timeout_main(loop.get())), 2);
 }
 
+Task<void> set_soon(Loop* loop, Event* event) {
+  [[maybe_unused]] auto slept = co_await loop->sleep(1);
+  event->set();
+}
+
+Task<int> event_timeout_main(Loop* loop) {
+  Event event(*loop);
+  auto never = co_await wait(&event, 5);
+  EXPECT_FALSE(never);
+  if (!never) EXPECT_EQ(never.error().kind, ErrorKind::kTimeout);
+  Scope scope(*loop, co_await current_scope());
+  scope.spawn(set_soon(loop, &event));
+  EXPECT_TRUE(co_await wait(&event, 10'000));
+  EXPECT_TRUE(co_await wait(&event, 0)) << "it is set";
+  co_await scope.join();
+  co_return 1;
+}
+
+TEST(Loop, an_event_is_waited_for_until_a_timeout) {
+  auto loop = make_loop();
+  EXPECT_EQ(loop->run(event_timeout_main(loop.get())), 1);
+}
+
 Task<Result<uint32_t>> read_some(Loop* loop, int fd, std::array<std::byte, 64>* buffer) {
   co_return co_await loop->recv(fd, *buffer);
 }

@@ -82,4 +82,15 @@ void child_done(Scope* scope) {
 }
 
 }  // namespace detail
+namespace {
+
+// with_timeout() bounds tasks.
+Task<Result<void>> until_set(Event* event) { co_return co_await event->wait(); }
+
+}  // namespace
+
+Task<Result<void>> wait(Event* event, uint64_t timeout_ms) {
+  return with_timeout(timeout_ms, until_set(event));
+}
+
 }  // namespace dormouse::io

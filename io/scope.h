@@ -9,6 +9,7 @@
 
 namespace dormouse::io {
 
+class Event;
 class Loop;
 
 // Called around every resumption of a coroutine that runs under a scope with this hook: a worker
@@ -102,6 +103,9 @@ Task<Result<T>> with_timeout(uint64_t timeout_ms, Task<Result<T>> task);
 // Runs a task that a cancelled scope must not reach (a last BYE, a clean-up), bounded in time.
 template <class T>
 Task<Result<T>> shielded(uint64_t timeout_ms, Task<Result<T>> task);
+
+// Answers when `event` is set, with kTimeout where that takes longer, or with kCancelled.
+Task<Result<void>> wait(Event* event, uint64_t timeout_ms);
 
 }  // namespace dormouse::io
 

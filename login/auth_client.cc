@@ -10,12 +10,6 @@
 namespace dormouse::login {
 namespace {
 
-// with_timeout() bounds tasks.
-io::Task<Result<void>> wait_for(io::Event* event) {
-  Result<> set = co_await event->wait();
-  co_return set;
-}
-
 AuthAnswer unavailable(std::string why) {
   AuthAnswer answer;
   answer.text = std::move(why);
@@ -119,8 +113,7 @@ io::Task<Result<AuthAnswer>> AuthClient::Exchange::start(std::string mechanism,
                                                          std::optional<io::Secret> response,
                                                          std::string remote_address, bool tls) {
   if (client_.links_.empty()) {
-    Result<void> linked =
-        co_await io::with_timeout(client_.patience_ms_, wait_for(&client_.linked_));
+    Result<void> linked = co_await io::wait(&client_.linked_, client_.patience_ms_);
     if (!linked && linked.error().kind != ErrorKind::kTimeout) {
       co_return std::unexpected(linked.error());
     }
@@ -159,7 +152,7 @@ io::Task<Result<AuthAnswer>> AuthClient::Exchange::wait(bool sent) {
     conclude();
     co_return unavailable("auth does not read");
   }
-  Result<void> answered = co_await io::with_timeout(kAuthAnswerMs, wait_for(&answered_));
+  Result<void> answered = co_await io::wait(&answered_, kAuthAnswerMs);
   if (!answered && answered.error().kind != ErrorKind::kTimeout) {
     co_return std::unexpected(answered.error());
   }

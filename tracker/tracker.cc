@@ -96,13 +96,10 @@ void Tracker::kick(const std::string& user, const std::string& text) {
 }
 
 io::Task<void> Tracker::tick() {
-  struct Wait {
-    static io::Task<Result<void>> on(io::Event* event) { co_return co_await event->wait(); }
-  };
   while (true) {
     stir_.clear();
     if (waiting_.size() == 0 && lookups_.empty() && told_quiet_) {
-      auto stirred = co_await io::with_timeout(kQuietTickMs, Wait::on(&stir_));
+      auto stirred = co_await io::wait(&stir_, kQuietTickMs);
       if (!stirred && stirred.error().kind != ErrorKind::kTimeout) co_return;
       if (!stirred) {
         tick_once();
