@@ -149,6 +149,12 @@ class Den final : public role::Role, public io::SocketEvents {
   void fall_asleep(uint32_t slot);
   void take_input(uint32_t slot);
   void process_input(uint32_t slot, std::span<std::byte> bytes);
+  // The stream it speaks, and what it has said that nobody answered.
+  Result<Drowsy> listen(uint32_t slot, const RecordView& view);
+  SmallTalk answer(uint32_t slot, const RecordView& view, std::string_view input);
+  // The record it has after `talked`. The error: it cannot be written down.
+  static Result<RecordParts> after_talk(const RecordView& view, const SmallTalk& talked,
+                                        Drowsy& heard);
   void transmit(uint32_t slot, tls::Bytes bytes, bool then_close);
   bool say_to_parked(uint32_t slot, std::string_view text, bool then_close,
                      std::optional<uint32_t> exists = std::nullopt);

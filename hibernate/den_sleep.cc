@@ -55,80 +55,91 @@ void Den::socket_received(uint32_t slot, int32_t result, std::span<std::byte> by
   }
 }
 
-void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
-  RecordView view = RecordView::trusted(slab_.block(slot));
-  std::string input(view.input());
-  Result<ClientStream> stream = fail(ErrorKind::kInvalid, "");
-  if (auto drowsy = drowsy_.find(slot); drowsy != drowsy_.end()) {
-    stream = std::move(drowsy->second.stream);
-    input = std::move(drowsy->second.input);
-    drowsy_.erase(drowsy);
-  } else {
-    stream = ClientStream::create(crypto_, view.tls(), view.compress());
-  }
-  if (!stream) return release_parked(slot);
+Result<Den::Drowsy> Den::listen(uint32_t slot, const RecordView& view) {
+  if (auto drowsy = drowsy_.extract(slot)) return std::move(drowsy.mapped());
+  auto stream = ClientStream::create(crypto_, view.tls(), view.compress());
+  if (!stream) return std::unexpected(stream.error());
+  return Drowsy{std::move(*stream), std::string(view.input()), loop().now_ms()};
+}
 
-  tls::Bytes wire;
-  auto state = stream->take(bytes, input, wire);
-  if (state == ClientStream::Input::kBroken) {
-    ++counters_.broken_records;
-    return transmit(slot, std::move(wire), true);
-  }
-  Sleeper sleeper{.mode = view.mode(),
-                  .idle_tag = view.idle_tag(),
-                  .selected = view.flag(kFlagSelected),
-                  .changed = view.flag(kFlagChanged) || !view.flag(kFlagSmallTalk),
-                  .polled = polled(slot),
-                  .exists = view.exists(),
-                  .pending = view.pending()};
-  SmallTalk talked = talk(input, sleeper);
+SmallTalk Den::answer(uint32_t slot, const RecordView& view, std::string_view input) {
+  SmallTalk talked = talk(input, {.mode = view.mode(),
+                                  .idle_tag = view.idle_tag(),
+                                  .selected = view.flag(kFlagSelected),
+                                  .changed = view.flag(kFlagChanged) || !view.flag(kFlagSmallTalk),
+                                  .polled = polled(slot),
+                                  .exists = view.exists(),
+                                  .pending = view.pending()});
   counters_.talk_done += talked.done;
   counters_.talk_idle += talked.idle;
   counters_.talk_noop += talked.noop;
   counters_.talk_check += talked.check;
-  if (talked.told) ++counters_.announced;
-  if (!stream->put(talked.output, wire)) return release_parked(slot);
-  input.erase(0, talked.consumed_bytes);
-  bool over =
-      talked.verdict == SmallTalk::Verdict::kLogout ||
-      (state == ClientStream::Input::kClosed && talked.verdict == SmallTalk::Verdict::kAnswered);
-  if (over) {
-    if (talked.verdict == SmallTalk::Verdict::kLogout) ++counters_.talk_logout;
-    stream->end(wire);
-    return transmit(slot, std::move(wire), true);
-  }
+  counters_.talk_logout += talked.verdict == SmallTalk::Verdict::kLogout;
+  counters_.announced += talked.told;
+  return talked;
+}
 
+// More input than the bound, or half a record, only a live den can hold.
+Result<RecordParts> Den::after_talk(const RecordView& view, const SmallTalk& talked,
+                                    Drowsy& heard) {
   RecordParts parts = view.parts();
   parts.mode = talked.mode;
-  parts.idle_tag = std::move(talked.idle_tag);
-  parts.tls = stream->freeze();
+  parts.idle_tag = talked.idle_tag;
+  parts.tls = heard.stream.freeze();
   if (talked.told) {
     parts.exists += parts.pending;
     parts.pending = 0;
   }
-  // What was received is in the record before anything is answered, so that a den that dies now
-  // leaves it to the next one. More than the bound, or half a record, only a live den can hold.
-  bool whole = stream->at_boundary() && input.size() <= kInputBytesMax;
-  bool attach = talked.verdict == SmallTalk::Verdict::kAttach || stream->more();
-  parts.input = whole ? input : std::string();
-  parts.held = !whole;
-  parts.sending = !wire.empty();
-  if (whole) {
-    auto history = stream->freeze_history();
-    if (!history) return release_parked(slot);
+  parts.held = !heard.stream.at_boundary() || heard.input.size() > kInputBytesMax;
+  parts.input = parts.held ? std::string() : heard.input;
+  if (!parts.held) {
+    auto history = heard.stream.freeze_history();
+    if (!history) return std::unexpected(history.error());
     parts.compress = std::move(*history);
   }
-  if (!publish(slot, parts, wire)) return release_parked(slot);
-  parts.input.clear();
+  return parts;
+}
+
+void Den::process_input(uint32_t slot, std::span<std::byte> bytes) {
+  using Input = ClientStream::Input;
+  using Verdict = SmallTalk::Verdict;
+  RecordView view = RecordView::trusted(slab_.block(slot));
+  auto heard = listen(slot, view);
+  if (!heard) return release_parked(slot);
+  auto& [stream, input, since_ms] = *heard;
+  tls::Bytes wire;
+  const Input state = stream.take(bytes, input, wire);
+  if (state == Input::kBroken) {
+    ++counters_.broken_records;
+    return transmit(slot, std::move(wire), true);
+  }
+  SmallTalk talked = answer(slot, view, input);
+  if (!stream.put(talked.output, wire)) return release_parked(slot);
+  input.erase(0, talked.consumed_bytes);
+  if (talked.verdict == Verdict::kLogout ||
+      (state == Input::kClosed && talked.verdict == Verdict::kAnswered)) {
+    stream.end(wire);
+    return transmit(slot, std::move(wire), true);
+  }
+
+  // What was received is in the record before anything is answered, so that a den that dies now
+  // leaves it to the next one.
+  auto parts = after_talk(view, talked, *heard);
+  if (!parts) return release_parked(slot);
+  parts->sending = !wire.empty();
+  const bool attach = talked.verdict == Verdict::kAttach || stream.more();
+  if (!publish(slot, *parts, wire)) return release_parked(slot);
   if (attach) {
     wheel_.clear(slot);
     ++counters_.attaches;
-    start_session(slot, wire::DenToWorker::INPUT, std::move(parts), std::move(*stream),
+    parts->input.clear();
+    start_session(slot, wire::DenToWorker::INPUT, std::move(*parts), std::move(stream),
                   std::move(input), std::move(wire), false);
     return;
   }
-  if (!stream->at_boundary()) {
-    drowsy_.insert_or_assign(slot, Drowsy{std::move(*stream), std::move(input), loop().now_ms()});
+  if (!stream.at_boundary()) {
+    since_ms = loop().now_ms();
+    drowsy_.insert_or_assign(slot, std::move(*heard));
   }
   if (wire.empty()) return fall_asleep(slot);
   transmit(slot, std::move(wire), false);
