@@ -86,6 +86,10 @@ class Notifier {
   std::optional<Fetch> fetch_;
 };
 
+// The name of a mailbox is `top`, or below it.
+bool is_below(std::string_view name, std::string_view top);
+// SELECTED and SELECTED-DELAYED: about the selected mailbox, not about names.
+bool is_selected_group(const NotifyGroup& group);
 // "* STATUS": the items that tell of `events` (RFC 5465 5).
 StatusItems status_items(NotifyEvents events, bool condstore);
 

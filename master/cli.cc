@@ -5,8 +5,11 @@
 #include <sysexits.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "master/deliver.h"
@@ -83,126 +86,174 @@ std::string version_text() {
   return fmt::format("dormouse {} (jemalloc {})", DORMOUSE_VERSION, allocator);
 }
 
-void add_settings_option(CLI::App* command, Arguments& arguments) {
-  command->add_option("--config,-c", arguments.settings_file, "the settings file")
+// What can be said on the command line, and what it then does.
+class CommandLine {
+ public:
+  CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+  int run(int argc, char** argv);
+
+ private:
+  // As add_subcommand(); with an empty text it is not in the help.
+  CLI::App* add(CLI::App& parent, const char* name, const char* text, std::function<int()> run);
+  void add_settings_option(CLI::App* command);
+  void add_config();
+  void add_deliver();
+  void add_who();
+  void add_notify();
+  void add_make_certificate();
+  void add_tune();
+  void add_trace();
+  void add_role();
+
+  Arguments arguments_;
+  CLI::App app_{"Dormouse, an IMAP server whose sleeping connections cost next to nothing"};
+  struct Command {
+    CLI::App* app = nullptr;
+    std::function<int()> run;
+  };
+  std::vector<Command> commands_;
+};
+
+CommandLine::CommandLine() {
+  app_.require_subcommand(1);
+  app_.set_version_flag("--version", version_text());
+  add_settings_option(add(app_, "serve", "run the server in the foreground",
+                          [this] { return serve(arguments_.settings_file); }));
+  add_config();
+  add_deliver();
+  add_who();
+  add_notify();
+  add_make_certificate();
+  add_tune();
+  add_trace();
+  add_role();
+}
+
+int CommandLine::run(int argc, char** argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app_.exit(error) == 0 ? EX_OK : EX_USAGE;
+  }
+  auto parsed = std::ranges::find_if(commands_, [](const Command& c) { return c.app->parsed(); });
+  return parsed == commands_.end() ? EX_USAGE : parsed->run();
+}
+
+CLI::App* CommandLine::add(CLI::App& parent, const char* name, const char* text,
+                           std::function<int()> run) {
+  CLI::App* command = parent.add_subcommand(name, text);
+  if (*text == '\0') command->group("");
+  commands_.push_back({.app = command, .run = std::move(run)});
+  return command;
+}
+
+void CommandLine::add_settings_option(CLI::App* command) {
+  command->add_option("--config,-c", arguments_.settings_file, "the settings file")
       ->capture_default_str();
 }
 
-CLI::App* add_notify_command(CLI::App& app, Arguments& arguments) {
-  CLI::App* command = app.add_subcommand(
-      "notify", "tell a server that a mailbox changed, where its file system cannot");
-  command->add_option("--user,-u", arguments.notice.user, "whose mailbox")->required();
+void CommandLine::add_config() {
+  CLI::App* config = app_.add_subcommand("config", "look at settings");
+  config->require_subcommand(1);
+  add_settings_option(add(*config, "check", "tell everything that is wrong with the settings",
+                          [this] { return check(arguments_); }));
+  add_settings_option(add(*config, "show", "print every value and where it comes from",
+                          [this] { return show(arguments_); }));
+  add(*config, "defaults", "print a settings file with every default",
+      [] { return print(default_settings_text()); });
+  add(*config, "documentation", "", [] { return print(settings_documentation()); });
+}
+
+void CommandLine::add_deliver() {
+  CLI::App* command = add(
+      app_, "deliver", "put the mail on standard input into a user's mailbox",
+      [this] { return deliver(arguments_.settings_file, arguments_.user, arguments_.mailbox); });
+  command->add_option("user", arguments_.user, "whose mailbox")->required();
+  command->add_option("--mailbox,-m", arguments_.mailbox, "which")->capture_default_str();
+  add_settings_option(command);
+}
+
+void CommandLine::add_who() {
+  CLI::App* command = add(app_, "who", "tell what the server's connections are doing", [this] {
+    return who_sockets(arguments_.settings_file, arguments_.each);
+  });
   command
-      ->add_option("--mailbox,-m", arguments.notice.mailbox,
+      ->add_flag("--sockets", arguments_.sockets,
+                 "a census of their TCP sockets: states, memory, round trips, dead peers")
+      ->required();
+  command->add_flag("--each", arguments_.each, "a line for every socket, too");
+  add_settings_option(command);
+}
+
+void CommandLine::add_notify() {
+  CLI::App* command =
+      add(app_, "notify", "tell a server that a mailbox changed, where its file system cannot",
+          [this] { return notify(arguments_.settings_file, arguments_.notice); });
+  command->add_option("--user,-u", arguments_.notice.user, "whose mailbox")->required();
+  command
+      ->add_option("--mailbox,-m", arguments_.notice.mailbox,
                    "which; empty: the list of mailboxes changed")
       ->capture_default_str();
-  command->add_flag("--arrival", arguments.notice.arrival, "mail came, and nothing else");
-  command->add_option("--to", arguments.notice.to,
+  command->add_flag("--arrival", arguments_.notice.arrival, "mail came, and nothing else");
+  command->add_option("--to", arguments_.notice.to,
                       "another server's watch.notice_listen, as 192.0.2.1:1234");
-  add_settings_option(command, arguments);
-  return command;
+  add_settings_option(command);
+}
+
+void CommandLine::add_make_certificate() {
+  CLI::App* command =
+      add(app_, "make-certificate", "make a self-signed certificate, for a first try and for tests",
+          [this] { return make_certificate(arguments_); });
+  command->add_option("--certificate", arguments_.certificate)->capture_default_str();
+  command->add_option("--key", arguments_.key)->capture_default_str();
+  command->add_option("--name", arguments_.names, "names and addresses it is for")
+      ->capture_default_str();
+  command->add_option("--days", arguments_.days)->check(CLI::Range(1, 3650))->capture_default_str();
+  command->add_flag("--rsa", arguments_.rsa, "RSA instead of ECDSA");
+}
+
+void CommandLine::add_tune() {
+  TuneOptions& options = arguments_.tune;
+  CLI::App* command = add(
+      app_, "tune", "compare what the sessions need with what this machine's limits allow", [this] {
+        arguments_.tune.settings_file = arguments_.settings_file;
+        return tune(arguments_.tune);
+      });
+  command
+      ->add_option("--sessions,-n", options.sessions,
+                   "how many (default: den.sessions of the settings)")
+      ->check(CLI::Range(1, 100'000'000));
+  command->add_flag("--apply", options.apply, "set what is missing, now and for every boot");
+  command->add_flag("--inotify", options.inotify, "as if there were no fanotify");
+  command->add_option("--root", options.root,
+                      "a directory to read and write instead of /, for a try");
+  add_settings_option(command);
+}
+
+void CommandLine::add_trace() {
+  CLI::App* command =
+      add(app_, "trace", "record when sessions are used, without names, for dormouse-load simulate",
+          [this] {
+            arguments_.trace.settings_file = arguments_.settings_file;
+            return trace(arguments_.trace);
+          });
+  command->add_option("file", arguments_.trace.file, "where to write it")->required();
+  command->add_option("--secs", arguments_.trace.seconds, "how long; Ctrl-C ends it sooner")
+      ->check(CLI::Range(1, 31 * 24 * 3600))
+      ->capture_default_str();
+  add_settings_option(command);
+}
+
+void CommandLine::add_role() {
+  CLI::App* command = add(app_, "role", "", [this] { return run_role(arguments_.role); });
+  command->add_option("name", arguments_.role)->required();
+  command->add_option("index", arguments_.role_index);
 }
 
 }  // namespace
 
-int run_command_line(int argc, char** argv) {
-  Arguments arguments;
-  CLI::App app("Dormouse, an IMAP server whose sleeping connections cost next to nothing");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", version_text());
-
-  CLI::App* serve_command = app.add_subcommand("serve", "run the server in the foreground");
-  add_settings_option(serve_command, arguments);
-
-  CLI::App* config = app.add_subcommand("config", "look at settings");
-  config->require_subcommand(1);
-  CLI::App* check_command =
-      config->add_subcommand("check", "tell everything that is wrong with the settings");
-  add_settings_option(check_command, arguments);
-  CLI::App* show_command =
-      config->add_subcommand("show", "print every value and where it comes from");
-  add_settings_option(show_command, arguments);
-  CLI::App* defaults_command =
-      config->add_subcommand("defaults", "print a settings file with every default");
-  CLI::App* documentation_command = config->add_subcommand("documentation")->group("");
-
-  CLI::App* deliver_command =
-      app.add_subcommand("deliver", "put the mail on standard input into a user's mailbox");
-  deliver_command->add_option("user", arguments.user, "whose mailbox")->required();
-  deliver_command->add_option("--mailbox,-m", arguments.mailbox, "which")->capture_default_str();
-  add_settings_option(deliver_command, arguments);
-
-  CLI::App* who_command = app.add_subcommand("who", "tell what the server's connections are doing");
-  who_command
-      ->add_flag("--sockets", arguments.sockets,
-                 "a census of their TCP sockets: states, memory, round trips, dead peers")
-      ->required();
-  who_command->add_flag("--each", arguments.each, "a line for every socket, too");
-  add_settings_option(who_command, arguments);
-
-  CLI::App* notify_command = add_notify_command(app, arguments);
-
-  CLI::App* certificate_command = app.add_subcommand(
-      "make-certificate", "make a self-signed certificate, for a first try and for tests");
-  certificate_command->add_option("--certificate", arguments.certificate)->capture_default_str();
-  certificate_command->add_option("--key", arguments.key)->capture_default_str();
-  certificate_command->add_option("--name", arguments.names, "names and addresses it is for")
-      ->capture_default_str();
-  certificate_command->add_option("--days", arguments.days)
-      ->check(CLI::Range(1, 3650))
-      ->capture_default_str();
-  certificate_command->add_flag("--rsa", arguments.rsa, "RSA instead of ECDSA");
-
-  CLI::App* tune_command = app.add_subcommand(
-      "tune", "compare what the sessions need with what this machine's limits allow");
-  tune_command
-      ->add_option("--sessions,-n", arguments.tune.sessions,
-                   "how many (default: den.sessions of the settings)")
-      ->check(CLI::Range(1, 100'000'000));
-  tune_command->add_flag("--apply", arguments.tune.apply,
-                         "set what is missing, now and for every boot");
-  tune_command->add_flag("--inotify", arguments.tune.inotify, "as if there were no fanotify");
-  tune_command->add_option("--root", arguments.tune.root,
-                           "a directory to read and write instead of /, for a try");
-  add_settings_option(tune_command, arguments);
-
-  CLI::App* trace_command = app.add_subcommand(
-      "trace", "record when sessions are used, without names, for dormouse-load simulate");
-  trace_command->add_option("file", arguments.trace.file, "where to write it")->required();
-  trace_command->add_option("--secs", arguments.trace.seconds, "how long; Ctrl-C ends it sooner")
-      ->check(CLI::Range(1, 31 * 24 * 3600))
-      ->capture_default_str();
-  add_settings_option(trace_command, arguments);
-
-  CLI::App* role_command = app.add_subcommand("role")->group("");
-  role_command->add_option("name", arguments.role)->required();
-  role_command->add_option("index", arguments.role_index);
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? EX_OK : EX_USAGE;
-  }
-  if (serve_command->parsed()) return serve(arguments.settings_file);
-  if (check_command->parsed()) return check(arguments);
-  if (show_command->parsed()) return show(arguments);
-  if (defaults_command->parsed()) return print(default_settings_text());
-  if (documentation_command->parsed()) return print(settings_documentation());
-  if (deliver_command->parsed()) {
-    return deliver(arguments.settings_file, arguments.user, arguments.mailbox);
-  }
-  if (who_command->parsed()) return who_sockets(arguments.settings_file, arguments.each);
-  if (tune_command->parsed()) {
-    arguments.tune.settings_file = arguments.settings_file;
-    return tune(arguments.tune);
-  }
-  if (trace_command->parsed()) {
-    arguments.trace.settings_file = arguments.settings_file;
-    return trace(arguments.trace);
-  }
-  if (notify_command->parsed()) return notify(arguments.settings_file, arguments.notice);
-  if (certificate_command->parsed()) return make_certificate(arguments);
-  return run_role(arguments.role);
-}
+int run_command_line(int argc, char** argv) { return CommandLine().run(argc, argv); }
 
 }  // namespace dormouse::master

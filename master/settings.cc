@@ -1,4 +1,4 @@
-// The reader: TOML tree in, Settings or complaints out.
+// The reader: TOML tree in, Settings or complaints out. Single values: settings_toml.cc.
 
 #include "master/settings.h"
 
@@ -11,15 +11,7 @@
 #include <filesystem>
 
 #include "io/fd.h"
-#include "master/settings_schema.h"
-
-// Our own code has no exceptions across interfaces, so the parser answers instead of throwing.
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wold-style-cast"
-#include <toml++/toml.h>
-#pragma clang diagnostic pop
+#include "master/settings_toml.h"
 
 namespace dormouse::master {
 namespace {
@@ -47,11 +39,6 @@ class Reader {
   void keep(const SettingKey& key, const SettingValue& value);
   void read_key(const SettingKey& key, const toml::node& node);
   void read_sni(const toml::node& node);
-  Result<SettingValue> convert(const SettingKey& key, const toml::node& node);
-  Result<SettingValue> convert_number(const SettingKey& key, const toml::node& node);
-  Result<SettingValue> convert_text(const SettingKey& key, const toml::node& node);
-  Result<SettingValue> convert_list(const SettingKey& key, const toml::node& node);
-  Result<SettingValue> convert_account(const SettingKey& key, const toml::node& node);
   void check_together();
   void check_pressure();
   std::string place(const toml::node& node) const {
@@ -64,39 +51,6 @@ class Reader {
   std::string complaints_;
   size_t complaint_count_ = 0;
 };
-
-std::string kind_name(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::integer:
-      return "an integer";
-    case toml::node_type::string:
-      return "a string";
-    case toml::node_type::boolean:
-      return "true or false";
-    case toml::node_type::array:
-      return "an array";
-    case toml::node_type::table:
-      return "a table";
-    case toml::node_type::floating_point:
-      return "a fraction";
-    default:
-      return "a date or time";
-  }
-}
-
-std::unexpected<Error> expected(std::string_view what, const toml::node& node) {
-  return fail(ErrorKind::kInvalid, fmt::format("expected {}, found {}", what, kind_name(node)));
-}
-
-bool is_choice(const SettingKey& key, std::string_view text) {
-  std::string padded = fmt::format(" {} ", key.choices);
-  return !text.empty() && text.find(' ') == std::string_view::npos &&
-         padded.find(fmt::format(" {} ", text)) != std::string::npos;
-}
-
-std::unexpected<Error> no_choice(const SettingKey& key, std::string_view text) {
-  return fail(ErrorKind::kInvalid, fmt::format("\"{}\" is none of: {}", text, key.choices));
-}
 
 void Reader::complain(const toml::node* where, std::string_view key, std::string_view reason) {
   if (++complaint_count_ > kComplaintsMax) return;
@@ -120,138 +74,10 @@ void Reader::read_defaults() {
   for (const SettingKey& key : settings_schema()) {
     auto parsed = toml::parse(fmt::format("v = {}", key.fallback));
     DORMOUSE_CHECK(bool(parsed), "a default in the schema is TOML");
-    auto value = convert(key, *parsed.table().get("v"));
+    auto value = convert_setting(key, *parsed.table().get("v"), folder_);
     DORMOUSE_CHECK(bool(value), value ? key.name : value.error().message);
     keep(key, *value);
   }
-}
-
-Result<SettingValue> Reader::convert_number(const SettingKey& key, const toml::node& node) {
-  SettingValue value;
-  bool duration = key.type == SettingType::kDuration;
-  bool size = key.type == SettingType::kSize;
-  if (auto text = node.value_exact<std::string_view>(); text && (duration || size)) {
-    auto number = duration ? parse_duration_ms(*text) : parse_size_bytes(*text);
-    if (!number) return std::unexpected(number.error());
-    value.number = *number;
-  } else if (auto number = node.value_exact<int64_t>()) {
-    if (*number < 0) {
-      return fail(ErrorKind::kInvalid,
-                  fmt::format("{} is out of range ({})", *number, format_range(key)));
-    }
-    value.number = uint64_t(*number);
-    if (key.unit == "s")
-      value.number = value.number > key.most ? key.most + 1 : value.number * 1000;
-  } else {
-    return expected(duration ? "a duration (\"2min\", or an integer)"
-                    : size   ? "a size (\"64MiB\", or an integer of bytes)"
-                             : "an integer",
-                    node);
-  }
-  if (value.number < key.least || value.number > key.most) {
-    std::string shown = duration ? format_duration_ms(value.number)
-                        : size   ? format_size_bytes(value.number)
-                                 : fmt::format("{}", value.number);
-    return fail(ErrorKind::kInvalid,
-                fmt::format("{} is out of range ({})", shown, format_range(key)));
-  }
-  return value;
-}
-
-Result<SettingValue> Reader::convert_text(const SettingKey& key, const toml::node& node) {
-  auto text = node.value_exact<std::string>();
-  if (!text) return expected("a string", node);
-  if (key.type == SettingType::kChoice) {
-    if (!is_choice(key, *text)) return no_choice(key, *text);
-  } else if (text->size() < key.least || text->size() > key.most) {
-    return fail(ErrorKind::kInvalid,
-                fmt::format("{} bytes long, must be {}", text->size(), format_range(key)));
-  }
-  // Some go into protocol lines, all into log lines.
-  if (std::ranges::any_of(*text, [](char c) { return uint8_t(c) < ' ' || c == 0x7f; })) {
-    return fail(ErrorKind::kInvalid, "contains a control character");
-  }
-  SettingValue value;
-  value.text = *text;
-  if (key.type == SettingType::kPath && !text->empty() && text->front() != '/') {
-    value.text = (std::filesystem::path(folder_) / *text).lexically_normal().string();
-  }
-  return value;
-}
-
-Result<SettingValue> Reader::convert_list(const SettingKey& key, const toml::node& node) {
-  const toml::array* array = node.as_array();
-  if (array == nullptr) return expected("an array of strings", node);
-  if (array->size() < key.least || array->size() > key.most) {
-    return fail(ErrorKind::kInvalid,
-                fmt::format("{} entries, must be {}", array->size(), format_range(key)));
-  }
-  SettingValue value;
-  for (const toml::node& entry : *array) {
-    auto text = entry.value_exact<std::string>();
-    if (!text) return expected("an array of strings", entry);
-    if (key.type == SettingType::kAddresses) {
-      auto address = parse_listen_address(*text);
-      if (!address) return std::unexpected(address.error());
-      if (std::ranges::find(value.addresses, *address) != value.addresses.end()) {
-        return fail(ErrorKind::kInvalid, fmt::format("\"{}\" stands twice", *text));
-      }
-      value.addresses.push_back(*address);
-    } else {
-      if (!is_choice(key, *text)) return no_choice(key, *text);
-      if (std::ranges::find(value.list, *text) != value.list.end()) {
-        return fail(ErrorKind::kInvalid, fmt::format("\"{}\" stands twice", *text));
-      }
-      value.list.push_back(*text);
-    }
-  }
-  return value;
-}
-
-Result<SettingValue> Reader::convert_account(const SettingKey& key, const toml::node& node) {
-  SettingValue value;
-  if (auto name = node.value_exact<std::string>()) {
-    auto account = find_account(*name);
-    if (!account) return std::unexpected(account.error());
-    value.account = *account;
-  } else if (auto uid = node.value_exact<int64_t>()) {
-    if (*uid < 0 || uint64_t(*uid) > key.most) {
-      return fail(ErrorKind::kInvalid,
-                  fmt::format("{} is out of range ({})", *uid, format_range(key)));
-    }
-    value.account = {.uid = uint32_t(*uid), .gid = uint32_t(*uid)};
-  } else {
-    return expected("a user's name or an integer", node);
-  }
-  if (value.account.uid < key.least) {
-    return fail(ErrorKind::kInvalid, "may not be root");
-  }
-  return value;
-}
-
-Result<SettingValue> Reader::convert(const SettingKey& key, const toml::node& node) {
-  switch (key.type) {
-    case SettingType::kCount:
-    case SettingType::kDuration:
-    case SettingType::kSize:
-      return convert_number(key, node);
-    case SettingType::kText:
-    case SettingType::kPath:
-    case SettingType::kChoice:
-      return convert_text(key, node);
-    case SettingType::kChoices:
-    case SettingType::kAddresses:
-      return convert_list(key, node);
-    case SettingType::kAccount:
-      return convert_account(key, node);
-    case SettingType::kFlag:
-      break;
-  }
-  auto flag = node.value_exact<bool>();
-  if (!flag) return expected("true or false", node);
-  SettingValue value;
-  value.number = *flag ? 1 : 0;
-  return value;
 }
 
 void Reader::keep(const SettingKey& key, const SettingValue& value) {
@@ -260,7 +86,7 @@ void Reader::keep(const SettingKey& key, const SettingValue& value) {
 }
 
 void Reader::read_key(const SettingKey& key, const toml::node& node) {
-  auto value = convert(key, node);
+  auto value = convert_setting(key, node, folder_);
   if (!value) {
     complain(&node, key.name, value.error().message);
     return;
@@ -288,14 +114,14 @@ void Reader::read_sni(const toml::node& node) {
       if (name == "names") {
         const toml::array* names = value.as_array();
         for (size_t i = 0; names != nullptr && i < names->size(); ++i) {
-          auto text = convert_text(kSniName, *names->get(i));
+          auto text = convert_setting(kSniName, *names->get(i), folder_);
           if (text) files.names.push_back(text->text);
         }
         if (names == nullptr || names->empty() || files.names.size() != names->size()) {
           complain(&value, key, "expected an array of server names of 1 to 253 bytes");
         }
       } else if (name == "certificate" || name == "key") {
-        auto path = convert_text(*find_setting("server.base_dir"), value);
+        auto path = convert_setting(*find_setting("server.base_dir"), value, folder_);
         if (!path) {
           complain(&value, key, path.error().message);
           continue;

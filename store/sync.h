@@ -1,6 +1,8 @@
 #pragma once
 // Bringing the index to what the Maildir says. Inside of the store.
 
+#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +16,11 @@ namespace dormouse::store {
 
 // What a dovecot-uidlist says about files, by base name.
 using ImportMap = std::unordered_map<std::string_view, const UidlistRecord*>;
+
+// Of each bucket the sum of its file names' hashes.
+using Sums = std::array<uint64_t, kBuckets>;
+// As the index has them.
+Result<Sums> sums_of_index(StoreState& state, int64_t mailbox_id);
 
 // Where the mailbox lies and what its directories looked like when last read.
 Result<MailboxMemo*> memo_of(StoreState& state, int64_t mailbox_id);

@@ -227,4 +227,19 @@ inline void run_with_rig(io::Task<void> (*body)(Rig*),
   (*loop)->run(Main::run(loop->get(), body, std::move(settings), waiting_max));
 }
 
+// A user logs in: grant, Open, Opened. Answers the cookie.
+inline io::Task<std::string> log_in(Rig* rig, io::Channel* auth, io::Channel* den, std::string user,
+                                    char grant, uint64_t session, io::Channel* relay,
+                                    std::string address = "192.0.2.1", uint32_t uid = 1000) {
+  EXPECT_TRUE(wire::try_send(*auth, rig->grant(grant, user, uid)));
+  auto stored = co_await rig->next<wire::TrackerToAuth>(auth);
+  EXPECT_EQ(stored.grant_stored().request(), uint64_t(grant));
+  *relay = rig->open(*den, grant, session, address);
+  auto opened = co_await rig->next<wire::TrackerToDen>(den);
+  EXPECT_TRUE(opened.has_opened());
+  EXPECT_EQ(opened.opened().request(), session);
+  EXPECT_EQ(opened.opened().user(), user);
+  co_return opened.opened().cookie();
+}
+
 }  // namespace dormouse::tracker
