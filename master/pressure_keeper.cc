@@ -96,6 +96,7 @@ void PressureKeeper::look() {
   uint64_t now_ms = loop_.now_ms();
   tuning::Readings readings;
   reader_.read(now_ms, readings);
+  if (reader_.wants_write_back()) tell_.write_back();
   // All our own roles would be in it.
   if (loop_.sleeps_as_iowait()) readings[size_t(Reading::kIoStall)].reset();
   for (const std::string& complaint : reader_.take_complaints()) {
@@ -142,6 +143,7 @@ std::string PressureKeeper::view() const {
     fmt::format_to(std::back_inserter(text), " {}_{}={}", kind.name, kind.unit,
                    value ? fmt::format("{}", *value) : "-");
   }
+  fmt::format_to(std::back_inserter(text), " unwritten_permille={}", reader_.unwritten_permille());
   text += "\npressure";
   for (Pressure level : tuning::kPressures) {
     fmt::format_to(std::back_inserter(text), " entered_{0}={1} spent_{0}_ms={2}",

@@ -32,6 +32,8 @@ class PressureKeeper {
   struct Tell {
     std::function<void(tuning::Pressure level, const std::string& text)> level;
     std::function<void(uint32_t per_second)> logins;  // that may be served; 0: no bound
+    // Memory that is short is full of file pages that nobody has written yet.
+    std::function<void()> write_back;
   };
   PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
                  tuning::PressureReader reader = tuning::PressureReader());

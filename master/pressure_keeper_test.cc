@@ -38,7 +38,8 @@ class PressureKeeperTest : public testing::Test {
         PressureKeeper::Tell{
             .level = [this](Pressure level,
                             const std::string& text) { told_.emplace_back(level, text); },
-            .logins = [this](uint32_t per_second) { paced_.push_back(per_second); }},
+            .logins = [this](uint32_t per_second) { paced_.push_back(per_second); },
+            .write_back = [this] { ++write_backs_; }},
         tuning::PressureReader(root_));
   }
 
@@ -47,6 +48,7 @@ class PressureKeeperTest : public testing::Test {
   wire::Settings::Pressure settings_;
   std::vector<std::pair<Pressure, std::string>> told_;
   std::vector<uint32_t> paced_;
+  unsigned write_backs_ = 0;
 };
 
 TEST_F(PressureKeeperTest, ALevelIsToldOnceWithWhatAClientMayHear) {
@@ -98,6 +100,32 @@ TEST_F(PressureKeeperTest, LoginsArePacedWhileSleepersAreLate) {
   settings_.set_wake_goal_ms(0);
   keeper->configure(settings_);
   EXPECT_EQ(paced_.back(), 0u) << "no pace at all";
+}
+
+TEST_F(PressureKeeperTest, FilePagesThatNobodyWroteAreWrittenWhileMemoryIsShort) {
+  const std::string group = root_ + "/sys/fs/cgroup/memory/mail";
+  fs::create_directories(root_ + "/proc/self");
+  fs::create_directories(group);
+  std::ofstream(root_ + "/proc/self/mountinfo")
+      << "38 32 0:33 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+  std::ofstream(root_ + "/proc/self/cgroup") << "4:memory:/mail\n";
+  std::ofstream(group + "/memory.limit_in_bytes") << "1000000\n";
+  auto in_use = [&](int bytes, int dirty) {
+    std::ofstream(group + "/memory.usage_in_bytes") << bytes << "\n";
+    std::ofstream(group + "/memory.stat")
+        << "total_inactive_file 300000\ntotal_dirty " << dirty << "\n";
+  };
+  in_use(700'000, 40'000);
+  auto keeper = this->keeper();
+  keeper->look();
+  EXPECT_EQ(write_backs_, 0u) << "little";
+  in_use(700'000, 200'000);
+  keeper->look();
+  EXPECT_EQ(write_backs_, 1u);
+  EXPECT_NE(keeper->view().find("unwritten_permille=200"), std::string::npos);
+  in_use(400'000, 200'000);
+  keeper->look();
+  EXPECT_EQ(write_backs_, 1u) << "there is room";
 }
 
 TEST_F(PressureKeeperTest, SwitchedOffItIsCalmAndSaysSo) {

@@ -22,6 +22,7 @@
 #include "master/supervisor.h"
 #include "master/tune.h"
 #include "master/who.h"
+#include "master/write_back.h"
 #include "role/log.h"
 #include "role/process.h"
 #include "role/sandbox.h"
@@ -81,6 +82,7 @@ class Server final : public SupervisorEvents {
         open_files_(open_files),
         started_ms_(loop.now_ms()),
         supervisor_(loop, settings_, resources_, *this, {}),
+        write_back_(settings_.mail_root),
         pressure_(
             loop, settings_.wire.pressure(),
             {.level =
@@ -88,7 +90,8 @@ class Server final : public SupervisorEvents {
                    resources_.admission.set_pressed_pace(pressed_pace_of(settings_, level));
                    supervisor_.tell_pressure(level, text);
                  },
-             .logins = [this](uint32_t per_second) { resources_.admission.set_pace(per_second); }}),
+             .logins = [this](uint32_t per_second) { resources_.admission.set_pace(per_second); },
+             .write_back = [this] { write_back_.begin(loop_.now_ms()); }}),
         admin_(loop, supervisor_),
         stop_(loop) {}
 
@@ -239,6 +242,7 @@ class Server final : public SupervisorEvents {
       text += fmt::format("machine: {}: {}\n", finding.what, finding.cost);
     }
     text += pressure_.view();
+    text += fmt::format("write_backs {}\n", write_back_.done());
     text += co_await supervisor_.view();
     text += "--- end of view\n";
     print_lines(text);
@@ -268,6 +272,7 @@ class Server final : public SupervisorEvents {
   uint64_t started_ms_;
   ServiceManager manager_;
   Supervisor supervisor_;
+  WriteBack write_back_;
   PressureKeeper pressure_;
   Admin admin_;
   io::Event stop_;

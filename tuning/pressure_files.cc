@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 #include <vector>
 
 namespace dormouse::tuning {
@@ -110,25 +111,31 @@ std::optional<uint64_t> parse_bytes(std::string_view text) {
   return number;
 }
 
-uint64_t reclaimable_bytes(std::string_view memory_stat, bool v2) {
+GroupCaches parse_group_caches(std::string_view memory_stat, bool v2) {
   // v1 counts its own pages and, with total_, those of the groups below it too, as its usage does.
-  constexpr std::string_view kV1[] = {"total_active_file ", "total_inactive_file "};
-  constexpr std::string_view kV2[] = {"active_file ", "inactive_file ", "slab_reclaimable "};
-  uint64_t sum = 0;
-  auto add = [&sum](std::string_view line, std::string_view key) {
-    if (!line.starts_with(key)) return;
-    uint64_t bytes = leading_number(line.substr(key.size())).value_or(0);
-    sum = bytes > UINT64_MAX - sum ? UINT64_MAX : sum + bytes;
+  constexpr std::string_view kV1Caches[] = {"total_active_file ", "total_inactive_file "};
+  constexpr std::string_view kV1Unwritten[] = {"total_dirty ", "total_writeback "};
+  constexpr std::string_view kV2Caches[] = {"active_file ", "inactive_file ", "slab_reclaimable "};
+  constexpr std::string_view kV2Unwritten[] = {"file_dirty ", "file_writeback "};
+  GroupCaches found;
+  auto add = [](std::string_view line, std::span<const std::string_view> keys, uint64_t& sum) {
+    for (std::string_view key : keys) {
+      if (!line.starts_with(key)) continue;
+      uint64_t bytes = leading_number(line.substr(key.size())).value_or(0);
+      sum = bytes > UINT64_MAX - sum ? UINT64_MAX : sum + bytes;
+    }
   };
+  uint64_t caches = 0;
   while (!memory_stat.empty()) {
     std::string_view line = take_line(memory_stat);
-    if (v2) {
-      for (std::string_view key : kV2) add(line, key);
-    } else {
-      for (std::string_view key : kV1) add(line, key);
-    }
+    add(line, v2 ? std::span<const std::string_view>(kV2Caches) : kV1Caches, caches);
+    add(line, v2 ? std::span<const std::string_view>(kV2Unwritten) : kV1Unwritten,
+        found.unwritten_bytes);
   }
-  return sum;
+  // They are counted a little later than the others.
+  found.unwritten_bytes = std::min(found.unwritten_bytes, caches);
+  found.reclaimable_bytes = caches - found.unwritten_bytes;
+  return found;
 }
 
 std::optional<CgroupPlace> find_memory_cgroup(std::string_view mountinfo, std::string_view cgroup) {

@@ -19,9 +19,16 @@ std::optional<MachineMemory> parse_meminfo(std::string_view text);
 // One number and a line's end; "max" (no limit) is UINT64_MAX.
 std::optional<uint64_t> parse_bytes(std::string_view text);
 
-// Of a cgroup's memory.stat, what the kernel gives back before it would end a process: pages of
-// files and, where it is told (v2), of kernel caches. Shared memory is not among them.
-uint64_t reclaimable_bytes(std::string_view memory_stat, bool v2);
+// What of a cgroup's memory is not needed by anybody, by its memory.stat.
+struct GroupCaches {
+  // What the kernel gives back before it would end a process: pages of files and, where it is told
+  // (v2), of kernel caches. Shared memory is not among them.
+  uint64_t reclaimable_bytes = 0;
+  // Pages of files that have to be written first, not among the former: with v1 nothing waits for
+  // that, and a process is ended although half of the group's memory is files.
+  uint64_t unwritten_bytes = 0;
+};
+GroupCaches parse_group_caches(std::string_view memory_stat, bool v2);
 
 // Where the memory controller's files of this process are.
 struct CgroupPlace {

@@ -24,8 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     DORMOUSE_CHECK(memory->available_bytes <= memory->total_bytes, "not more than there is");
   }
   (void)tuning::parse_bytes(text);
-  (void)tuning::reclaimable_bytes(text, true);
-  (void)tuning::reclaimable_bytes(text, false);
+  (void)tuning::parse_group_caches(text, true);
+  (void)tuning::parse_group_caches(text, false);
   // mountinfo, a NUL, cgroup.
   size_t end = std::min(text.find('\0'), text.size());
   auto place =

@@ -38,16 +38,21 @@ TEST(CgroupFiles, ANumberOrMax) {
 }
 
 TEST(CgroupFiles, PagesOfFilesCanBeHadBackSharedMemoryCannot) {
-  EXPECT_EQ(reclaimable_bytes("cache 900\nactive_file 1\ninactive_file 2\ntotal_cache 900\n"
-                              "total_inactive_anon 7\ntotal_active_file 30\n"
-                              "total_inactive_file 12\n",
-                              false),
-            42u);
-  EXPECT_EQ(reclaimable_bytes("anon 5\nfile 90\nshmem 50\ninactive_file 10\nactive_file 20\n"
-                              "slab_reclaimable 3\nslab 100\n",
-                              true),
-            33u);
-  EXPECT_EQ(reclaimable_bytes("active_file x\ninactive_file\n", true), 0u);
+  auto v1 = parse_group_caches(
+      "cache 900\nactive_file 1\ninactive_file 2\ndirty 9\ntotal_cache 900\ntotal_dirty 7\n"
+      "total_writeback 2\ntotal_inactive_anon 7\ntotal_active_file 30\ntotal_inactive_file 12\n",
+      false);
+  EXPECT_EQ(v1.reclaimable_bytes, 33u);
+  EXPECT_EQ(v1.unwritten_bytes, 9u);
+  auto v2 = parse_group_caches(
+      "anon 5\nfile 90\nfile_dirty 4\nfile_writeback 1\nshmem 50\ninactive_file 10\n"
+      "active_file 20\nslab_reclaimable 3\nslab 100\n",
+      true);
+  EXPECT_EQ(v2.reclaimable_bytes, 28u);
+  EXPECT_EQ(v2.unwritten_bytes, 5u);
+  auto nonsense = parse_group_caches("active_file x\ninactive_file\nfile_dirty 10\n", true);
+  EXPECT_EQ(nonsense.reclaimable_bytes, 0u);
+  EXPECT_EQ(nonsense.unwritten_bytes, 0u) << "of no pages";
 }
 
 TEST(CgroupPlace, TheMemoryControllerOfV1) {

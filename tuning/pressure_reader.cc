@@ -97,6 +97,7 @@ std::string PressureReader::describe() const {
 }
 
 void PressureReader::read(uint64_t now_ms, Readings& readings) {
+  unwritten_permille_ = 0;
   auto memory = memory_permille();
   if (memory) memory = pace_.ahead(now_ms, *memory);
   readings[size_t(Reading::kMemory)] = memory;
@@ -149,8 +150,13 @@ std::optional<uint32_t> PressureReader::group_permille(const std::string& folder
   auto used = number(v2 ? "/memory.current" : "/memory.usage_in_bytes");
   auto stat = text_of(folder + "/memory.stat");
   if (!used || !stat) return std::nullopt;
-  uint64_t back = std::min(reclaimable_bytes(*stat, v2), *used);
-  return permille_of(*used - back, *limit);
+  const GroupCaches caches = parse_group_caches(*stat, v2);
+  const uint32_t permille = permille_of(*used - std::min(caches.reclaimable_bytes, *used), *limit);
+  if (permille >= kHalfFullPermille) {
+    unwritten_permille_ =
+        std::max(unwritten_permille_, permille_of(caches.unwritten_bytes, *limit));
+  }
+  return permille;
 }
 
 std::optional<uint32_t> PressureReader::stall_permille(uint64_t now_ms, Reading reading,

@@ -24,6 +24,10 @@ class PressureReader {
   // memory.stat is 2 KiB, the others less; mountinfo of a machine with many containers is longer.
   static constexpr size_t kFileBytesMax = 16 * 1024;
   static constexpr size_t kMountInfoBytesMax = 1 << 20;
+  // Of a limit, where half of it is in use: a kernel that is not told to begins to write when a
+  // tenth of the machine's memory is unwritten, or after 30 s (vm.dirty_*), whatever the group's.
+  static constexpr uint32_t kUnwrittenPermille = 50;
+  static constexpr uint32_t kHalfFullPermille = 500;
   // Groups from ours to the root.
   static constexpr size_t kDepthMax = 16;
 
@@ -32,6 +36,11 @@ class PressureReader {
 
   // Fills what can be measured here; kWorkers and kQueue are others'.
   void read(uint64_t now_ms, Readings& readings);
+  // At the last look much of a limit was pages of files that nobody has written yet: they are to be
+  // written now, before somebody needs their memory.
+  bool wants_write_back() const { return unwritten_permille_ >= kUnwrittenPermille; }
+  // Of the fullest group's limit.
+  uint32_t unwritten_permille() const { return unwritten_permille_; }
   // What has gone wrong for the first time since the last call: "path: reason".
   std::vector<std::string> take_complaints();
   // Where memory is measured: for the log.
@@ -49,6 +58,7 @@ class PressureReader {
   std::optional<CgroupPlace> place_;
   bool own_psi_ = false;  // of the cgroup
   MemoryPace pace_;
+  uint32_t unwritten_permille_ = 0;
   StallMeter memory_stall_, cpu_stall_, io_stall_;
   std::set<std::string> complained_;  // paths; there are about ten
   std::vector<std::string> complaints_;

@@ -70,6 +70,23 @@ TEST_F(PressureReaderTest, PagesOfFilesDoNotFillACgroup) {
   EXPECT_EQ(of(readings, Reading::kMemory), 600u);
 }
 
+TEST_F(PressureReaderTest, PagesOfFilesThatMustBeWrittenFirstFillIt) {
+  in_v1("/mail");
+  v1_group("/mail", 1'000'000, 1'000'000, 400'000);
+  v1_group("", 0, uint64_t{1} << 62, 0);
+  put("/sys/fs/cgroup/memory/mail/memory.stat",
+      "total_active_file 400000\ntotal_dirty 200000\ntotal_writeback 50000\n");
+  PressureReader reader(root_);
+  Readings readings;
+  reader.read(1000, readings);
+  EXPECT_EQ(of(readings, Reading::kMemory), 850u);
+  EXPECT_EQ(reader.unwritten_permille(), 250u);
+  EXPECT_TRUE(reader.wants_write_back());
+  v1_group("/mail", 500'000, 1'000'000, 400'000);
+  reader.read(1500, readings);
+  EXPECT_FALSE(reader.wants_write_back());
+}
+
 TEST_F(PressureReaderTest, ALimitAboveOursCountsToo) {
   in_v1("/mail/dormouse");
   v1_group("/mail/dormouse", 10, uint64_t{1} << 62, 0);

@@ -51,11 +51,15 @@ class MemoryCgroup:
         return int(self.read("memory.usage_in_bytes" if self.v1 else "memory.current"))
 
     def used(self):
-        """Bytes in use without the pages of files, as the server counts them."""
-        keys = (("total_active_file", "total_inactive_file") if self.v1 else
-                ("active_file", "inactive_file", "slab_reclaimable"))
+        """Bytes in use without the pages of files that are written, as the server counts them."""
+        caches = (("total_active_file", "total_inactive_file") if self.v1 else
+                  ("active_file", "inactive_file", "slab_reclaimable"))
+        unwritten = (("total_dirty", "total_writeback") if self.v1 else
+                     ("file_dirty", "file_writeback"))
         stat = dict(line.split()[:2] for line in self.read("memory.stat").splitlines())
-        return self.usage() - sum(int(stat.get(key, 0)) for key in keys)
+        back = sum(int(stat.get(key, 0)) for key in caches)
+        back -= sum(int(stat.get(key, 0)) for key in unwritten)
+        return self.usage() - max(back, 0)
 
     def oom_kills(self):
         text = self.read("memory.oom_control" if self.v1 else "memory.events")
