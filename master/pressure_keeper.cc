@@ -71,7 +71,14 @@ void PressureKeeper::configure(const wire::Settings::Pressure& settings) {
 
 io::Task<void> PressureKeeper::keep() {
   if (enabled_) role::log_info("pressure-measured", {{"memory", reader_.describe()}});
-  while (co_await loop_.sleep(enabled_ ? kLookMs : kDisabledLookMs)) look();
+  while (co_await loop_.sleep(look_ms())) look();
+}
+
+// The tracker says how it is as long as anybody is awake.
+uint64_t PressureKeeper::look_ms() const {
+  if (!enabled_) return kDisabledLookMs;
+  const bool awake = strained_ms_ != 0 && loop_.now_ms() - strained_ms_ <= kStrainMs;
+  return awake ? kAwakeLookMs : kLookMs;
 }
 
 void PressureKeeper::strain(const wire::RoleToMaster::Strain& strain) {

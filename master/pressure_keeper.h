@@ -1,8 +1,8 @@
 #pragma once
-// PressureKeeper: twice a second measures how hard the server is pressed, and when the level
-// changes says so in the log and to every role (docs/pressure.md). In the master, since it is in no
-// sandbox, sees what the cgroup of all roles has, and has a channel to each of them. What only the
-// tracker knows (the queue, the places at workers) comes as Strain.
+// PressureKeeper: twice a second or more measures how hard the server is pressed, and when the
+// level changes says so in the log and to every role (docs/pressure.md). In the master, since it is
+// in no sandbox, sees what the cgroup of all roles has, and has a channel to each of them. What
+// only the tracker knows (the queue, the places at workers) comes as Strain.
 
 #include <array>
 #include <functional>
@@ -21,9 +21,11 @@ tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& setti
 
 class PressureKeeper {
  public:
-  // Often enough that a limit is not reached between two looks: at 500 ms a server that takes 20
-  // MiB a second has taken 10.
+  // While nobody is awake.
   static constexpr uint64_t kLookMs = 500;
+  // Often enough that a limit is not reached between two looks: 150 new users a second take 80 MiB
+  // a second in the first moment (their sessions, and their indexes that nobody has written yet).
+  static constexpr uint64_t kAwakeLookMs = 250;
   // Until a reload enables it.
   static constexpr uint64_t kDisabledLookMs = 5'000;
   // A tracker that says nothing more (it is being restarted) is not believed for longer.
@@ -48,6 +50,7 @@ class PressureKeeper {
   tuning::Pressure level() const { return engine_.level(); }
 
  private:
+  uint64_t look_ms() const;
   void note(const tuning::PressureChange& change);
   void pace(const wire::RoleToMaster::Strain& strain);
 

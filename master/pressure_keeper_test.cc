@@ -123,7 +123,7 @@ TEST_F(PressureKeeperTest, FilePagesThatNobodyWroteAreWrittenWhileMemoryIsShort)
   keeper->look();
   EXPECT_EQ(write_backs_, 1u);
   EXPECT_NE(keeper->view().find("unwritten_permille=200"), std::string::npos);
-  in_use(400'000, 200'000);
+  in_use(300'000, 200'000);
   keeper->look();
   EXPECT_EQ(write_backs_, 1u) << "there is room";
 }

@@ -152,7 +152,7 @@ std::optional<uint32_t> PressureReader::group_permille(const std::string& folder
   if (!used || !stat) return std::nullopt;
   const GroupCaches caches = parse_group_caches(*stat, v2);
   const uint32_t permille = permille_of(*used - std::min(caches.reclaimable_bytes, *used), *limit);
-  if (permille >= kHalfFullPermille) {
+  if (permille >= kInUsePermille) {
     unwritten_permille_ =
         std::max(unwritten_permille_, permille_of(caches.unwritten_bytes, *limit));
   }

@@ -24,10 +24,10 @@ class PressureReader {
   // memory.stat is 2 KiB, the others less; mountinfo of a machine with many containers is longer.
   static constexpr size_t kFileBytesMax = 16 * 1024;
   static constexpr size_t kMountInfoBytesMax = 1 << 20;
-  // Of a limit, where half of it is in use: a kernel that is not told to begins to write when a
+  // Of a limit, where a quarter of it is in use: a kernel that is not told to begins to write when a
   // tenth of the machine's memory is unwritten, or after 30 s (vm.dirty_*), whatever the group's.
   static constexpr uint32_t kUnwrittenPermille = 50;
-  static constexpr uint32_t kHalfFullPermille = 500;
+  static constexpr uint32_t kInUsePermille = 250;
   // Groups from ours to the root.
   static constexpr size_t kDepthMax = 16;
 

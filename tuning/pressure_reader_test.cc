@@ -82,7 +82,7 @@ TEST_F(PressureReaderTest, PagesOfFilesThatMustBeWrittenFirstFillIt) {
   EXPECT_EQ(of(readings, Reading::kMemory), 850u);
   EXPECT_EQ(reader.unwritten_permille(), 250u);
   EXPECT_TRUE(reader.wants_write_back());
-  v1_group("/mail", 500'000, 1'000'000, 400'000);
+  v1_group("/mail", 300'000, 1'000'000, 200'000);
   reader.read(1500, readings);
   EXPECT_FALSE(reader.wants_write_back());
 }

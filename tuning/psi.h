@@ -38,7 +38,7 @@ class StallMeter {
     uint64_t at_ms = 0;
     uint64_t total_us = 0;
   };
-  // One every 500 ms, twice over.
+  // One every 250 ms.
   static constexpr size_t kSamplesMax = 8;
   std::array<Sample, kSamplesMax> samples_{};  // oldest first
   size_t count_ = 0;

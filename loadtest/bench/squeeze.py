@@ -61,7 +61,10 @@ def settings(args, bends):
 
 
 def levels(server):
-    return re.findall(r" pressure level=(\w+) was=", server.read_log())
+    """Each with what caused it: "pressed memory=953"."""
+    return [f"{level} {reading}={value}" if reading else level for level, reading, value in
+            re.findall(r" pressure level=(\w+) was=\w+(?: reading=(\w+) value=(\d+))?",
+                       server.read_log())]
 
 
 def run(args, binary, limit, bends):
