@@ -102,7 +102,7 @@ void PressureKeeper::look() {
   if (!enabled_) return;
   uint64_t now_ms = loop_.now_ms();
   tuning::Readings readings;
-  reader_.read(now_ms, readings);
+  reader_.read(now_ms, readings, engine_.level() >= Pressure::kPressed);
   if (reader_.wants_write_back()) tell_.write_back();
   // All our own roles would be in it.
   if (loop_.sleeps_as_iowait()) readings[size_t(Reading::kIoStall)].reset();

@@ -15,12 +15,15 @@ class MemoryPace {
   // How far ahead: a look (PressureKeeper), the way to the roles, and the logins and SELECTs that
   // are under way by then, some 200 of them at 150 a second.
   static constexpr uint64_t kAheadMs = 1'500;
+  // Where logins are paced already, few are under way. Looking farther ahead says critical of a
+  // growth that is bounded, again and again, and clients are refused while there is room.
+  static constexpr uint64_t kPacedAheadMs = 500;
   // The pace is taken over so long at least, so that one allocation is no pace of its own.
   static constexpr uint64_t kWindowMs = 900;
 
   // `permille` of the limit in use at `now_ms`. Answers no less than that, and 1000 at most. What
   // falls or stays counts as it is.
-  uint32_t ahead(uint64_t now_ms, uint32_t permille) {
+  uint32_t ahead(uint64_t now_ms, uint32_t permille, bool paced = false) {
     while (count_ > 1 && now_ms - seen_[1].at_ms >= kWindowMs) drop_first();
     // Kept so far apart that the array spans a window.
     bool apart = count_ == 0 || now_ms - seen_[count_ - 1].at_ms >= kApartMs;
@@ -28,7 +31,8 @@ class MemoryPace {
     if (apart) seen_[count_++] = {now_ms, permille};
     const Seen& first = seen_[0];
     if (permille <= first.permille || now_ms - first.at_ms < kWindowMs) return permille;
-    uint64_t more = (permille - first.permille) * kAheadMs / (now_ms - first.at_ms);
+    uint64_t more =
+        (permille - first.permille) * (paced ? kPacedAheadMs : kAheadMs) / (now_ms - first.at_ms);
     return uint32_t(std::min<uint64_t>(permille + more, 1000));
   }
 

@@ -23,6 +23,12 @@ TEST(MemoryPace, what_rises_counts_as_what_it_will_be) {
   EXPECT_EQ(pace.ahead(2500, 550), 550u) << "over";
 }
 
+TEST(MemoryPace, where_logins_are_paced_less_of_the_future_counts) {
+  MemoryPace pace;
+  pace.ahead(0, 400);
+  EXPECT_EQ(pace.ahead(1000, 500, true), 550u);
+}
+
 TEST(MemoryPace, no_more_than_there_is) {
   MemoryPace pace;
   pace.ahead(0, 100);

@@ -96,10 +96,10 @@ std::string PressureReader::describe() const {
                      place_->mount, place_->path.empty() ? "/" : place_->path);
 }
 
-void PressureReader::read(uint64_t now_ms, Readings& readings) {
+void PressureReader::read(uint64_t now_ms, Readings& readings, bool paced) {
   unwritten_permille_ = 0;
   auto memory = memory_permille();
-  if (memory) memory = pace_.ahead(now_ms, *memory);
+  if (memory) memory = pace_.ahead(now_ms, *memory, paced);
   readings[size_t(Reading::kMemory)] = memory;
   readings[size_t(Reading::kMemoryStall)] =
       stall_permille(now_ms, Reading::kMemoryStall, memory_stall_);

@@ -24,8 +24,8 @@ class PressureReader {
   // memory.stat is 2 KiB, the others less; mountinfo of a machine with many containers is longer.
   static constexpr size_t kFileBytesMax = 16 * 1024;
   static constexpr size_t kMountInfoBytesMax = 1 << 20;
-  // Of a limit, where a quarter of it is in use: a kernel that is not told to begins to write when a
-  // tenth of the machine's memory is unwritten, or after 30 s (vm.dirty_*), whatever the group's.
+  // Of a limit, where a quarter of it is in use: a kernel that is not told to begins to write when
+  // a tenth of the machine's memory is unwritten, or after 30 s (vm.dirty_*), whatever the group's.
   static constexpr uint32_t kUnwrittenPermille = 50;
   static constexpr uint32_t kInUsePermille = 250;
   // Groups from ours to the root.
@@ -34,8 +34,9 @@ class PressureReader {
   // `root` stands before every path: for tests.
   explicit PressureReader(std::string root = "");
 
-  // Fills what can be measured here; kWorkers and kQueue are others'.
-  void read(uint64_t now_ms, Readings& readings);
+  // Fills what can be measured here; kWorkers and kQueue are others'. `paced`: logins are, so
+  // memory grows for a shorter time after what is decided now.
+  void read(uint64_t now_ms, Readings& readings, bool paced = false);
   // At the last look much of a limit was pages of files that nobody has written yet: they are to be
   // written now, before somebody needs their memory.
   bool wants_write_back() const { return unwritten_permille_ >= kUnwrittenPermille; }
