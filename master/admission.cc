@@ -35,8 +35,6 @@ Result<> attach_groups(ebpf::Steering& steering, const std::vector<Listener>& li
   return {};
 }
 
-// Some connections log in later or never: an open-ended probe, a client that tries a second port.
-constexpr uint32_t kConnectionsPerLogin = 2;
 // A pace has no bursts to speak of: what comes in 20 ms.
 constexpr uint32_t kPaceBurstsPerSecond = 50;
 
@@ -89,11 +87,6 @@ ebpf::AdmissionRates rates_of(const Settings& settings) {
   return {.per_second = admission.rate(),
           .burst = admission.burst(),
           .prefix_percent = admission.prefix_percent()};
-}
-
-uint32_t pressed_pace_of(const Settings& settings, tuning::Pressure level) {
-  if (level < tuning::Pressure::kPressed) return 0;
-  return kConnectionsPerLogin * settings.wire.pressure().logins_per_second();
 }
 
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners) {

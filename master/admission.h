@@ -59,10 +59,6 @@ struct LoginSteering {
 
 // What the settings ask for: rate and burst are complete (complete_settings()).
 ebpf::AdmissionRates rates_of(const Settings& settings);
-// From pressed on no more are served than logins may take (pressure.logins_per_second): who waits
-// before the greeting costs next to nothing. Not fewer when critical, so that a refusal is heard
-// soon. 0: no bound.
-uint32_t pressed_pace_of(const Settings& settings, tuning::Pressure level);
 
 // kUnsupported and the like only where the settings insist on bpf.
 Result<Admission> make_admission(const Settings& settings, const std::vector<Listener>& listeners);

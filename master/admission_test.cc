@@ -32,13 +32,5 @@ TEST(Admission, without_rates_only_the_pace_counts) {
   EXPECT_EQ(admission.served().per_second, 5000u);
 }
 
-TEST(Admission, pressure_bounds_what_is_served_from_pressed_on) {
-  auto settings = parse_settings("[listen]\nimaps = []\n", "test", "/");
-  ASSERT_TRUE(settings);
-  EXPECT_EQ(pressed_pace_of(*settings, tuning::Pressure::kBusy), 0u);
-  EXPECT_EQ(pressed_pace_of(*settings, tuning::Pressure::kPressed), 100u);
-  EXPECT_EQ(pressed_pace_of(*settings, tuning::Pressure::kCritical), 100u);
-}
-
 }  // namespace
 }  // namespace dormouse::master

@@ -14,6 +14,13 @@ namespace dormouse::master {
 using tuning::Pressure;
 using tuning::Reading;
 
+namespace {
+
+// Some connections log in later or never: an open-ended probe, a client that tries a second port.
+constexpr uint32_t kConnectionsPerLogin = 2;
+
+}  // namespace
+
 tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& from) {
   auto percent = [](uint32_t first, uint32_t second) {
     return tuning::Thresholds{first * 10, second * 10};
@@ -55,17 +62,21 @@ PressureKeeper::PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& s
       tell_(std::move(tell)),
       reader_(std::move(reader)),
       engine_(pressure_settings(settings)),
+      pressed_per_second_(kConnectionsPerLogin * settings.logins_per_second()),
       pace_(pace_settings(settings)) {
   tell_.logins(pace_.per_second());
 }
 
 void PressureKeeper::configure(const wire::Settings::Pressure& settings) {
   engine_.configure(pressure_settings(settings));
+  pressed_per_second_ = kConnectionsPerLogin * settings.logins_per_second();
   pace_.configure(pace_settings(settings));
   tell_.logins(pace_.per_second());
   if (std::exchange(enabled_, settings.enabled()) == settings.enabled()) return;
   if (enabled_ || engine_.level() == Pressure::kCalm) return;
   engine_ = tuning::PressureEngine(engine_.settings());
+  pressed_pace_ = {};
+  tell_.served(0);
   tell_.level(Pressure::kCalm, "");
 }
 
@@ -118,7 +129,9 @@ void PressureKeeper::look() {
     tell_.logins(pace_.per_second());
   }
   looked_ = true;
-  if (auto change = engine_.sample(now_ms, readings)) note(*change);
+  auto change = engine_.sample(now_ms, readings);
+  tell_.served(pressed_pace_.per_second(now_ms, engine_.level(), pressed_per_second_));
+  if (change) note(*change);
 }
 
 void PressureKeeper::note(const tuning::PressureChange& change) {

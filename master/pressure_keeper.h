@@ -10,6 +10,7 @@
 
 #include "io/loop.h"
 #include "tuning/login_pace.h"
+#include "tuning/pressed_pace.h"
 #include "tuning/pressure_engine.h"
 #include "tuning/pressure_reader.h"
 #include "wire/control.pb.h"
@@ -33,7 +34,9 @@ class PressureKeeper {
 
   struct Tell {
     std::function<void(tuning::Pressure level, const std::string& text)> level;
-    std::function<void(uint32_t per_second)> logins;  // that may be served; 0: no bound
+    // New connections a second that may be served, by the level and what follows it; 0: no bound.
+    std::function<void(uint32_t per_second)> served;
+    std::function<void(uint32_t per_second)> logins;  // the same, by how late sleepers are
     // Memory that is short is full of file pages that nobody has written yet.
     std::function<void()> write_back;
   };
@@ -59,6 +62,8 @@ class PressureKeeper {
   Tell tell_;
   tuning::PressureReader reader_;
   tuning::PressureEngine engine_;
+  tuning::PressedPace pressed_pace_;
+  uint32_t pressed_per_second_;
   tuning::LoginPace pace_;
   wire::RoleToMaster::Strain strain_;
   bool looked_ = true;        // at strain_

@@ -38,6 +38,7 @@ class PressureKeeperTest : public testing::Test {
         PressureKeeper::Tell{
             .level = [this](Pressure level,
                             const std::string& text) { told_.emplace_back(level, text); },
+            .served = [this](uint32_t per_second) { served_.push_back(per_second); },
             .logins = [this](uint32_t per_second) { paced_.push_back(per_second); },
             .write_back = [this] { ++write_backs_; }},
         tuning::PressureReader(root_));
@@ -47,6 +48,7 @@ class PressureKeeperTest : public testing::Test {
   std::unique_ptr<io::Loop> loop_;
   wire::Settings::Pressure settings_;
   std::vector<std::pair<Pressure, std::string>> told_;
+  std::vector<uint32_t> served_;
   std::vector<uint32_t> paced_;
   unsigned write_backs_ = 0;
 };
@@ -61,6 +63,7 @@ TEST_F(PressureKeeperTest, ALevelIsToldOnceWithWhatAClientMayHear) {
   ASSERT_EQ(told_.size(), 1u);
   EXPECT_EQ(told_[0].first, Pressure::kCritical);
   EXPECT_EQ(told_[0].second, "The server is short of memory");
+  EXPECT_EQ(served_, (std::vector<uint32_t>{0, 100, 100})) << "twice logins_per_second";
   EXPECT_NE(keeper->view().find("level=critical cause=memory"), std::string::npos);
   EXPECT_NE(keeper->view().find("entered_critical=1"), std::string::npos);
 }
@@ -134,6 +137,7 @@ TEST_F(PressureKeeperTest, SwitchedOffItIsCalmAndSaysSo) {
   keeper->look();
   settings_.set_enabled(false);
   keeper->configure(settings_);
+  EXPECT_EQ(served_.back(), 0u);
   ASSERT_EQ(told_.size(), 2u);
   EXPECT_EQ(told_[1].first, Pressure::kCalm);
   keeper->look();

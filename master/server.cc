@@ -85,11 +85,10 @@ class Server final : public SupervisorEvents {
         write_back_(settings_.mail_root),
         pressure_(
             loop, settings_.wire.pressure(),
-            {.level =
-                 [this](tuning::Pressure level, const std::string& text) {
-                   resources_.admission.set_pressed_pace(pressed_pace_of(settings_, level));
-                   supervisor_.tell_pressure(level, text);
-                 },
+            {.level = [this](tuning::Pressure level,
+                             const std::string& text) { supervisor_.tell_pressure(level, text); },
+             .served =
+                 [this](uint32_t per_second) { resources_.admission.set_pressed_pace(per_second); },
              .logins = [this](uint32_t per_second) { resources_.admission.set_pace(per_second); },
              .write_back = [this] { write_back_.begin(loop_.now_ms()); }}),
         admin_(loop, supervisor_),
@@ -181,7 +180,6 @@ class Server final : public SupervisorEvents {
     role::set_log_level(role::log_level_from(settings_.wire.log_level()));
     pressure_.configure(settings_.wire.pressure());
     resources_.admission.set_rates(rates_of(settings_));
-    resources_.admission.set_pressed_pace(pressed_pace_of(settings_, pressure_.level()));
     return supervisor_.reload();
   }
 
