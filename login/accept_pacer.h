@@ -1,10 +1,9 @@
 #pragma once
 // AcceptPacer: the pace at which connections are served (docs/pressure.md), and admission where the
-// kernel cannot do it. The same policy as ebpf/admission.bpf.c, on
-// connections that are accepted already instead of on SYNs: a bucket for all, a bucket for each
-// source prefix, half of the first kept for prefixes within their share. What finds no token is
-// held: open, but not greeted, until its turn. Prefixes take turns, connections of one are in
-// order.
+// kernel cannot do it. The same policy as ebpf/admission.bpf.c, on connections that are accepted
+// already instead of on SYNs: a bucket for all, a bucket for each source prefix, half of the first
+// kept for prefixes within their share. What finds no token is held: open, but not greeted, until
+// its turn. Prefixes take turns, connections of one are in order.
 //
 // An engine: it knows connections by number and is told the time. Bounded: as many are held as
 // kHeldMax; then nothing more is accepted, and waits in the kernel's queue, and in the clients'

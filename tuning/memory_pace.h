@@ -22,7 +22,7 @@ class MemoryPace {
   static constexpr uint64_t kWindowMs = 900;
 
   // `permille` of the limit in use at `now_ms`. Answers no less than that, and 1000 at most. What
-  // falls or stays counts as it is.
+  // falls or stays counts as it is. `paced`: logins are.
   uint32_t ahead(uint64_t now_ms, uint32_t permille, bool paced = false) {
     while (count_ > 1 && now_ms - seen_[1].at_ms >= kWindowMs) drop_first();
     // Kept so far apart that the array spans a window.

@@ -40,7 +40,7 @@ class PressureReader {
   // At the last look much of a limit was pages of files that nobody has written yet: they are to be
   // written now, before somebody needs their memory.
   bool wants_write_back() const { return unwritten_permille_ >= kUnwrittenPermille; }
-  // Of the fullest group's limit.
+  // Of the limit of that group, of ours and those above it, that has most of it.
   uint32_t unwritten_permille() const { return unwritten_permille_; }
   // What has gone wrong for the first time since the last call: "path: reason".
   std::vector<std::string> take_complaints();
