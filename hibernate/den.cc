@@ -146,7 +146,8 @@ void Den::release(uint32_t slot, const std::string& user, const Address& address
   wheel_.clear(slot);
   refreshes_.forget(slot);
   coalescer_.forget(slot);
-  delayed_slots_.erase(slot);
+  delayed_.forget(slot);
+  leaving_.forget(slot);
   outgoing_.erase(slot);
   drowsy_.erase(slot);
   free_slots_.push_back(slot);

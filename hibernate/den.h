@@ -6,14 +6,13 @@
 //
 // den.cc        slots, the life of the role, what sessions need
 // den_sleep.cc  parked connections: input, small talk, keepalive, announcements, refresh queue
-// den_pressure.cc  how long changes and DONE wait
+// den_pressure.cc  how long changes, DONE and the ends of connections wait
 // den_adopt.cc  what a former den of the shard has left
 // den_links.cc  login, tracker
 // den_watch.cc  the watch
 // den_view.cc   the view
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +24,7 @@
 #include "hibernate/session.h"
 #include "hibernate/slab.h"
 #include "hibernate/small_talk.h"
+#include "hibernate/unread_queue.h"
 #include "hibernate/watches.h"
 #include "io/socket_table.h"
 #include "io/timer_wheel.h"
@@ -78,7 +78,7 @@ class Den final : public role::Role, public io::SocketEvents {
   std::string view() override;
 
   // io::SocketEvents
-  void socket_readable(uint32_t slot) override;
+  void socket_readable(uint32_t slot, bool ended) override;
   void socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) override;
   void socket_sent(uint32_t slot, int32_t result) override;
   void socket_send_settled(uint32_t slot, int32_t result) override;
@@ -174,6 +174,8 @@ class Den final : public role::Role, public io::SocketEvents {
   void bend();
   bool delay_input(uint32_t slot);
   io::Task<void> take_delayed();
+  void leave(uint32_t slot);
+  io::Task<void> see_off();
   bool input_under_way(uint32_t slot) const;
 
   // den_links.cc
@@ -203,17 +205,10 @@ class Den final : public role::Role, public io::SocketEvents {
   Coalescer coalescer_;
   bool pushing_held_ = false;  // push_held() runs
   tuning::Pressure pressure_ = tuning::Pressure::kCalm;
-  // Sleepers in IDLE that have spoken, which nobody has read yet: until when, in order; and which
-  // entry is a slot's. Those of connections that have ended are stale.
-  struct Delayed {
-    uint64_t due_ms = 0;
-    uint32_t slot = 0;
-    uint64_t number = 0;
-  };
-  std::deque<Delayed> delayed_;
-  std::unordered_map<uint32_t, uint64_t> delayed_slots_;
-  uint64_t delays_ = 0;
+  UnreadQueue delayed_;          // sleepers in IDLE that have spoken
   bool taking_delayed_ = false;  // take_delayed() runs
+  UnreadQueue leaving_;          // sleepers whose client is gone
+  bool seeing_off_ = false;      // see_off() runs
   DenCounters counters_;
 
   std::vector<uint32_t> free_slots_;

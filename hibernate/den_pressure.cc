@@ -1,5 +1,6 @@
 // When a sleeper is told what it is owed, and when its DONE is taken: at once while the server is
-// calm, later and more at a time the harder it is pressed (docs/pressure.md).
+// calm, later and more at a time the harder it is pressed (docs/pressure.md). And those that leave:
+// after those that stay.
 
 #include <algorithm>
 #include <utility>
@@ -14,6 +15,9 @@ namespace {
 
 // Sleepers that are told something before others' input has its turn: some 10 us each.
 constexpr uint32_t kTurnSlots = 64;
+// The same of sleepers that leave: some 40 us each, with what watch and tracker are told, and a
+// command of another one takes several turns until it is with the tracker.
+constexpr uint32_t kTurnEnds = 4;
 // What waits for the end of a window is looked at as often: the ends come nearer when the pressure
 // falls.
 constexpr uint64_t kLookMs = 1000;
@@ -87,44 +91,56 @@ void Den::reload() { bend(); }
 
 // Somebody reads or will read what this sleeper has sent: nothing of ours comes in between.
 bool Den::input_under_way(uint32_t slot) const {
-  return table_->receiving(slot) || delayed_slots_.contains(slot);
+  return table_->receiving(slot) || delayed_.contains(slot) || leaving_.contains(slot);
 }
 
 // A sleeper in IDLE has spoken. What it says is DONE, and what follows is work, as a rule: under
 // pressure it is left in the socket for a while. True: it waits.
 bool Den::delay_input(uint32_t slot) {
-  if (delayed_slots_.contains(slot)) return true;
+  if (delayed_.contains(slot)) return true;
   if (pressure_ < tuning::Pressure::kPressed || draining_) return false;
   if (RecordView::trusted(slab_.block(slot)).mode() != Parked::IDLE) return false;
   uint64_t delay_ms = process_.settings().pressure().done_delay_ms();
   if (pressure_ < tuning::Pressure::kCritical) delay_ms /= 2;
   if (delay_ms == 0) return false;
   ++counters_.talk_delayed;
-  delayed_.push_back({loop().now_ms() + delay_ms, slot, ++delays_});
-  delayed_slots_[slot] = delays_;
+  delayed_.add(slot, loop().now_ms() + delay_ms);
   if (!std::exchange(taking_delayed_, true)) process_.scope().spawn(take_delayed());
   return true;
 }
 
 io::Task<void> Den::take_delayed() {
   uint32_t taken = 0;
-  while (!delayed_.empty()) {
+  while (auto due_ms = delayed_.next_due_ms()) {
     uint64_t now = loop().now_ms();
-    if (delayed_.front().due_ms > now) {
-      if (auto slept = co_await loop().sleep(delayed_.front().due_ms - now); !slept) co_return;
+    if (*due_ms > now) {
+      if (auto slept = co_await loop().sleep(*due_ms - now); !slept) co_return;
       continue;
     }
-    Delayed next = delayed_.front();
-    delayed_.pop_front();
-    auto slot = delayed_slots_.find(next.slot);
-    if (slot == delayed_slots_.end() || slot->second != next.number) continue;
-    delayed_slots_.erase(slot);
-    take_input(next.slot);
+    if (auto slot = delayed_.take(now)) take_input(*slot);
     if (++taken % kTurnSlots == 0) {
       if (auto turn = co_await loop().yield(); !turn) co_return;
     }
   }
   taking_delayed_ = false;
+}
+
+// A sleeper's client has closed its end, or is gone. Nobody waits for that, and where a network
+// fails it is many thousands at once: they go a few in each turn, behind what the others say.
+void Den::leave(uint32_t slot) {
+  leaving_.add(slot, 0);
+  if (!std::exchange(seeing_off_, true)) process_.scope().spawn(see_off());
+}
+
+io::Task<void> Den::see_off() {
+  uint32_t taken = 0;
+  while (auto slot = leaving_.take(loop().now_ms())) {
+    take_input(*slot);  // it may have said something before
+    if (++taken % kTurnEnds == 0) {
+      if (auto turn = co_await loop().yield(); !turn) co_return;
+    }
+  }
+  seeing_off_ = false;
 }
 
 }  // namespace dormouse::hibernate

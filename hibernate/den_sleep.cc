@@ -21,13 +21,14 @@ void Den::fall_asleep(uint32_t slot) {
   push_changes(slot);
 }
 
-void Den::socket_readable(uint32_t slot) {
+void Den::socket_readable(uint32_t slot, bool ended) {
   if (auto session = sessions_.find(slot); session != sessions_.end()) {
     session->second->readable();
     return;
   }
-  if (slab_.state(slot) != SlotState::kParked || delay_input(slot)) return;
-  take_input(slot);
+  if (slab_.state(slot) != SlotState::kParked) return;
+  if (ended) return leave(slot);
+  if (!delay_input(slot)) take_input(slot);
 }
 
 void Den::take_input(uint32_t slot) {

@@ -62,11 +62,11 @@ std::string Den::view() {
       c.settled_sends, c.resent, c.not_adopted);
   text += fmt::format(
       "den[{}] talk_done={} talk_idle={} talk_noop={} talk_check={} talk_logout={} keepalives={} "
-      "pressure={} windows={} talk_delayed={} delayed_now={} refreshes_held_back={} "
-      "refreshes_running_max={}\n",
+      "pressure={} windows={} talk_delayed={} delayed_now={} leaving_now={} "
+      "refreshes_held_back={} refreshes_running_max={}\n",
       process_.index(), c.talk_done, c.talk_idle, c.talk_noop, c.talk_check, c.talk_logout,
-      c.keepalives, tuning::name_of(pressure_), coalescer_.open(), c.talk_delayed,
-      delayed_slots_.size(), c.refreshes_held_back, refreshes_.running_max());
+      c.keepalives, tuning::name_of(pressure_), coalescer_.open(), c.talk_delayed, delayed_.size(),
+      leaving_.size(), c.refreshes_held_back, refreshes_.running_max());
   text += fmt::format(
       "den[{}] record_bytes_mean={} slab_used_bytes={} slab_touched_bytes={} awake_bytes={} "
       "watches={} watch_backend={} refreshes_waiting={} refreshes_put_off_now={} "

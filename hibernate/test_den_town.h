@@ -65,6 +65,8 @@ class Client {
   void say(std::string_view text) {
     ASSERT_EQ(::write(fd_.get(), text.data(), text.size()), ssize_t(text.size()));
   }
+  // Closes its direction; it goes on listening.
+  void says_no_more() { ASSERT_EQ(::shutdown(fd_.get(), SHUT_WR), 0); }
   // Exactly this comes next.
   void hears(std::string_view text) {
     std::string got;
@@ -307,13 +309,14 @@ class DenTest : public testing::Test {
     parked->set_pushes(pushes_);
   }
   // The whole four-step handshake, of a client in IDLE with tag a2.
-  void park(Client& client, const std::string& state) {
+  // `watched`: the mailbox is, for a session that was parked before.
+  void park(Client& client, const std::string& state, bool watched = false) {
     client.say("a2 IDLE\r\n");
     worker_hears("a2 IDLE\r\n");
     worker_says("+ idling\r\n");
     client.hears("+ idling\r\n");
     offer();
-    watch_subscribes();
+    if (!watched) watch_subscribes();
     EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.ready().number(), offers_);
     send_park(9, state);
     EXPECT_TRUE(must_close(worker_)) << "parked: the worker's end is closed";

@@ -20,6 +20,7 @@ namespace {
 
 constexpr uint32_t kSlotsMax = 1u << 20;
 constexpr uint64_t kIncarnationMask = (1u << 24) - 1;
+constexpr int32_t kEnded = POLLRDHUP | POLLHUP | POLLERR;
 
 }  // namespace
 
@@ -160,7 +161,7 @@ void SocketTable::complete_tagged(uint64_t user_data, int32_t result, uint32_t f
   if (current) {
     busy_[slot] &= uint8_t(~kind);
     if (kind == kPoll) {
-      events_.socket_readable(slot);
+      events_.socket_readable(slot, result < 0 || (result & kEnded) != 0);
     } else if (kind == kSend) {
       events_.socket_sent(slot, result);
     } else if (result == -ENOBUFS) {

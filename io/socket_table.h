@@ -27,7 +27,9 @@ namespace dormouse::io {
 class SocketEvents {
  public:
   // The armed poll fired: data, end of file or an error can be received. The poll is used up.
-  virtual void socket_readable(uint32_t slot) = 0;
+  // `ended`: the peer has said all it will ever say, or the connection is broken; there may be data
+  // before that.
+  virtual void socket_readable(uint32_t slot, bool ended) = 0;
   // The receive ended. `bytes` are valid during the call. result > 0: bytes.size(); 0: end of
   // file; -EAGAIN: nothing there; other negative errno: the connection is broken.
   virtual void socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) = 0;

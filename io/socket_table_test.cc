@@ -19,7 +19,10 @@ constexpr uint32_t kSlots = 200;
 // Answers every client's bytes in capitals.
 class Shouter final : public SocketEvents {
  public:
-  void socket_readable(uint32_t slot) override { table->receive(slot); }
+  void socket_readable(uint32_t slot, bool ended) override {
+    ends += ended ? 1 : 0;
+    table->receive(slot);
+  }
   void socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) override {
     if (result == -EAGAIN) return table->arm(slot);
     if (result <= 0) {
@@ -39,6 +42,7 @@ class Shouter final : public SocketEvents {
   std::vector<std::string> answers = std::vector<std::string>(kSlots);
   int answered = 0;
   int closed = 0;
+  int ends = 0;  // told with what was readable
 };
 
 Task<int> serve_until(Loop* loop, const int* counter, int wanted) {
@@ -170,6 +174,7 @@ TEST(SocketTable, a_client_that_leaves_is_told_as_end_of_file) {
   clients.far.clear();
   clients.near.clear();
   EXPECT_EQ((*loop)->run(serve_until(loop->get(), &shouter.closed, kSlots)), int(kSlots));
+  EXPECT_EQ(shouter.ends, int(kSlots));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ io::Task<void> Shard::run(io::Loop& loop) {
   }
 }
 
-void Shard::socket_readable(uint32_t slot) { sockets_->receive(slot); }
+void Shard::socket_readable(uint32_t slot, bool /*ended*/) { sockets_->receive(slot); }
 
 void Shard::socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) {
   events_.session_received(first_ + slot, result, bytes);

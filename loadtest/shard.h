@@ -33,7 +33,7 @@ class Shard final : public io::SocketEvents {
   // Turns whenever the ring has something, until cancelled.
   io::Task<void> run(io::Loop& loop);
 
-  void socket_readable(uint32_t slot) override;
+  void socket_readable(uint32_t slot, bool ended) override;
   void socket_received(uint32_t slot, int32_t result, std::span<std::byte> bytes) override;
   void socket_sent(uint32_t slot, int32_t result) override;
 

@@ -13,6 +13,7 @@
 
 #include "role/idle_memory.h"
 #include "role/log.h"
+#include "role/time_slice.h"
 #include "wire/link.h"
 
 namespace dormouse::role {
@@ -34,6 +35,21 @@ constexpr uint32_t kHighestPressure = uint32_t(tuning::Pressure::kCritical);
 // Roles whose memory holds keys of clients or of the server.
 bool holds_keys(wire::Role role) {
   return role == wire::LOGIN || role == wire::AUTH || role == wire::DEN || role == wire::TRACKER;
+}
+
+// Roles whose every act a client that sleeps is waiting for; the others have logins and IMAP to do.
+bool serves_sleepers(wire::Role role) {
+  return role == wire::DEN || role == wire::WATCH || role == wire::TRACKER;
+}
+
+void wake_promptly() {
+  auto taken = take_time_slice(kShortSlice);
+  // Sleepers are served all the same, later where the CPUs are busy.
+  if (!taken) {
+    log_warning("no-short-time-slice", {{"reason", taken.error().message}});
+  } else if (!*taken) {
+    log_debug("no-short-time-slice", {{"reason", "the kernel is older than Linux 6.12"}});
+  }
 }
 
 // Worker and watch look at the mail store through their ring. A den's ring is the master's.
@@ -294,6 +310,7 @@ Process::Process() : impl_(std::make_unique<Impl>()) {
   impl_->control = io::Channel(io::Fd(kControlFd));
   impl_->signals = take_signals();
   impl_->read_to_go();
+  if (serves_sleepers(impl_->start.role())) wake_promptly();
   if (holds_keys(impl_->start.role())) {
     if (auto done = forbid_dumps(); !done) give_up("forbidding dumps", done.error());
   }

@@ -6,13 +6,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 
 #include "role/log.h"
+#include "role/time_slice.h"
 #include "wire/link.h"
 
 namespace dormouse::role {
 namespace {
+
+using namespace std::chrono_literals;
 
 // What the role under test does: answers "<text>|" on every link it gets, views its settings.
 class Echo final : public Role {
@@ -74,10 +78,10 @@ class ProcessTest : public testing::Test {
   void tell(const wire::MasterToRole& message, std::span<const int> fds = {}) {
     ASSERT_TRUE(wire::try_send(control_, message, fds));
   }
-  void start_role() {
+  void start_role(wire::Role role = wire::LOGIN) {
     wire::MasterToRole message;
     auto* start = message.mutable_start();
-    start->set_role(wire::LOGIN);
+    start->set_role(role);
     start->set_index(1);
     start->mutable_settings()->mutable_login()->set_greeting("first");
     start->mutable_settings()->set_log_level("error");
@@ -165,6 +169,19 @@ TEST_F(ProcessTest, links_arrive_with_their_descriptor_and_workers_are_asked_for
   failed.mutable_start_worker_failed()->set_reason("too many");
   tell(failed);
   EXPECT_NE(view().find("failed 4 too many\n"), std::string::npos);
+}
+
+TEST_F(ProcessTest, who_serves_sleepers_has_short_time_slices) {
+  start_role(wire::TRACKER);
+  auto slice = time_slice_of(child_);
+  ASSERT_TRUE(slice) << slice.error().message;
+  if (*slice == 0ns) GTEST_SKIP() << "this kernel has no time slices of a task's own";
+  EXPECT_EQ(*slice, kShortSlice);
+}
+
+TEST_F(ProcessTest, the_others_keep_the_time_slice_they_were_given) {
+  start_role(wire::LOGIN);
+  EXPECT_EQ(time_slice_of(child_).value(), time_slice_of(0).value());
 }
 
 TEST_F(ProcessTest, a_role_ends_when_its_master_is_gone) {
