@@ -38,20 +38,14 @@ Result<> attach_groups(ebpf::Steering& steering, const std::vector<Listener>& li
 // A pace has no bursts to speak of: what comes in 20 ms.
 constexpr uint32_t kPaceBurstsPerSecond = 50;
 
-uint32_t lesser_bound(uint32_t one, uint32_t other) {
-  if (one == 0 || other == 0) return one + other;
-  return std::min(one, other);
-}
-
 }  // namespace
 
 ebpf::AdmissionRates Admission::served() const {
-  const uint32_t bound = lesser_bound(pace, pressed_pace);
   ebpf::AdmissionRates all{.prefix_percent = rates.prefix_percent};
   if (!filter && mode != "off") all = rates;
-  if (bound == 0 || (all.per_second != 0 && all.per_second <= bound)) return all;
-  all.per_second = bound;
-  all.burst = std::max(bound / kPaceBurstsPerSecond, 1u);
+  if (pace == 0 || (all.per_second != 0 && all.per_second <= pace)) return all;
+  all.per_second = pace;
+  all.burst = std::max(pace / kPaceBurstsPerSecond, 1u);
   return all;
 }
 
@@ -63,10 +57,6 @@ void Admission::set_rates(const ebpf::AdmissionRates& fresh) {
 
 void Admission::set_pace(uint32_t per_second) {
   if (std::exchange(pace, per_second) != per_second) set_rates(rates);
-}
-
-void Admission::set_pressed_pace(uint32_t per_second) {
-  if (std::exchange(pressed_pace, per_second) != per_second) set_rates(rates);
 }
 
 void Admission::watch_for_floods() {
@@ -158,8 +148,8 @@ std::string admission_view(const Admission& admission, const LoginSteering& stee
                      counters[verdict]);
     }
   }
-  fmt::format_to(std::back_inserter(text), " served={} pace={} pressed_pace={}",
-                 admission.served().per_second, admission.pace, admission.pressed_pace);
+  fmt::format_to(std::back_inserter(text), " served={} pace={}", admission.served().per_second,
+                 admission.pace);
   text += fmt::format("\nsteering {}", steering.mode);
   if (!steering.without_bpf.empty()) text += fmt::format(" (no bpf: {})", steering.without_bpf);
   if (steering.mode == "bpf") {

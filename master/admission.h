@@ -32,15 +32,13 @@ struct Admission {
   uint32_t logins = 1;
 
   ebpf::AdmissionRates rates;  // wanted
-  uint32_t pace = 0;           // logins a second while sleepers wake; 0: no bound
-  uint32_t pressed_pace = 0;   // of the level of pressure; 0: no bound
+  uint32_t pace = 0;           // connections a second that pressure and sleepers allow; 0: no bound
   ebpf::FloodWatch flood;
   bool lifted = false;  // a flood: the rates wait until it is over
 
   // These take effect at once.
   void set_rates(const ebpf::AdmissionRates& fresh);
   void set_pace(uint32_t per_second);
-  void set_pressed_pace(uint32_t per_second);
   // What the logins together serve a second at the most.
   ebpf::AdmissionRates served() const;
   // Once a second, where there is a filter: stands aside in a flood, and says so in the log.

@@ -14,13 +14,12 @@ TEST(Admission, logins_serve_at_the_least_of_what_bounds_them) {
   EXPECT_EQ(admission.served().per_second, 300u);
   EXPECT_EQ(admission.served().burst, 6u) << "what comes in 20 ms";
   EXPECT_EQ(admission.served().prefix_percent, 10u);
-  admission.set_pressed_pace(100);
-  EXPECT_EQ(admission.served().per_second, 100u);
+  admission.set_pace(2000);
+  EXPECT_EQ(admission.served(), admission.rates);
   admission.set_pace(40);
   EXPECT_EQ(admission.served().per_second, 40u);
   EXPECT_EQ(admission.served().burst, 1u);
   admission.set_pace(0);
-  admission.set_pressed_pace(0);
   EXPECT_EQ(admission.served(), admission.rates);
 }
 

@@ -19,6 +19,12 @@ namespace {
 // Some connections log in later or never: an open-ended probe, a client that tries a second port.
 constexpr uint32_t kConnectionsPerLogin = 2;
 
+// 0: none.
+uint32_t lesser_bound(uint32_t one, uint32_t other) {
+  if (one == 0 || other == 0) return one + other;
+  return std::min(one, other);
+}
+
 }  // namespace
 
 tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& from) {
@@ -63,21 +69,29 @@ PressureKeeper::PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& s
       reader_(std::move(reader)),
       engine_(pressure_settings(settings)),
       pressed_per_second_(kConnectionsPerLogin * settings.logins_per_second()),
-      pace_(pace_settings(settings)) {
-  tell_.logins(pace_.per_second());
+      login_pace_(pace_settings(settings)) {
+  tell_pace();
 }
 
 void PressureKeeper::configure(const wire::Settings::Pressure& settings) {
   engine_.configure(pressure_settings(settings));
   pressed_per_second_ = kConnectionsPerLogin * settings.logins_per_second();
-  pace_.configure(pace_settings(settings));
-  tell_.logins(pace_.per_second());
-  if (std::exchange(enabled_, settings.enabled()) == settings.enabled()) return;
-  if (enabled_ || engine_.level() == Pressure::kCalm) return;
-  engine_ = tuning::PressureEngine(engine_.settings());
-  pressed_pace_ = {};
-  tell_.served(0);
-  tell_.level(Pressure::kCalm, "");
+  login_pace_.configure(pace_settings(settings));
+  bool changed = std::exchange(enabled_, settings.enabled()) != settings.enabled();
+  if (changed && !enabled_ && engine_.level() != Pressure::kCalm) {
+    engine_ = tuning::PressureEngine(engine_.settings());
+    tell_.level(Pressure::kCalm, "");
+  }
+  if (!enabled_) {
+    pressed_pace_ = {};
+    pressed_bound_ = 0;
+  }
+  tell_pace();
+}
+
+void PressureKeeper::tell_pace() {
+  uint32_t pace = lesser_bound(login_pace_.per_second(), pressed_bound_);
+  if (std::exchange(told_pace_, pace) != pace) tell_.pace(pace);
 }
 
 io::Task<void> PressureKeeper::keep() {
@@ -99,14 +113,10 @@ void PressureKeeper::strain(const wire::RoleToMaster::Strain& strain) {
   if (!std::exchange(looked_, false)) queue_ms = std::max(queue_ms, strain_.queue_ms());
   strain_ = strain;
   strain_.set_queue_ms(queue_ms);
-  pace(strain);
-}
-
-void PressureKeeper::pace(const wire::RoleToMaster::Strain& strain) {
   std::optional<uint32_t> late_ms;
   if (strain.probed()) late_ms = strain.late_ms();
-  pace_.sample(loop_.now_ms(), late_ms, strain.opened());
-  tell_.logins(pace_.per_second());
+  login_pace_.sample(loop_.now_ms(), late_ms, strain.opened());
+  tell_pace();
 }
 
 void PressureKeeper::look() {
@@ -124,13 +134,11 @@ void PressureKeeper::look() {
     readings[size_t(Reading::kWorkers)] = strain_.places_permille();
     readings[size_t(Reading::kQueue)] = strain_.queue_ms();
   }
-  if (now_ms - strained_ms_ > kStrainMs) {
-    pace_.rest();
-    tell_.logins(pace_.per_second());
-  }
+  if (now_ms - strained_ms_ > kStrainMs) login_pace_.rest();
   looked_ = true;
   auto change = engine_.sample(now_ms, readings);
-  tell_.served(pressed_pace_.per_second(now_ms, engine_.level(), pressed_per_second_));
+  pressed_bound_ = pressed_pace_.per_second(now_ms, engine_.level(), pressed_per_second_);
+  tell_pace();
   if (change) note(*change);
 }
 
@@ -170,8 +178,9 @@ std::string PressureKeeper::view() const {
                    tuning::name_of(level), engine_.entered(level), engine_.spent_ms(level));
   }
   fmt::format_to(std::back_inserter(text),
-                 "\nlogin_pace goal_ms={} per_second={} served={} late={}",
-                 pace_.settings().goal_ms, pace_.per_second(), pace_.served(), pace_.late());
+                 "\nlogin_pace goal_ms={} per_second={} served={} late={} pressed_per_second={}",
+                 login_pace_.settings().goal_ms, login_pace_.per_second(), login_pace_.served(),
+                 login_pace_.late(), pressed_bound_);
   return text + "\n";
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "io/loop.h"
@@ -34,9 +35,9 @@ class PressureKeeper {
 
   struct Tell {
     std::function<void(tuning::Pressure level, const std::string& text)> level;
-    // New connections a second that may be served, by the level and what follows it; 0: no bound.
-    std::function<void(uint32_t per_second)> served;
-    std::function<void(uint32_t per_second)> logins;  // the same, by how late sleepers are
+    // New connections a second that may be served, the lesser of what the level (with what follows
+    // it) and the sleepers' wakes allow; 0: no bound. Told at the start and when it changes.
+    std::function<void(uint32_t per_second)> pace;
     // Memory that is short is full of file pages that nobody has written yet.
     std::function<void()> write_back;
   };
@@ -55,7 +56,7 @@ class PressureKeeper {
  private:
   uint64_t look_ms() const;
   void note(const tuning::PressureChange& change);
-  void pace(const wire::RoleToMaster::Strain& strain);
+  void tell_pace();
 
   io::Loop& loop_;
   bool enabled_;
@@ -63,8 +64,10 @@ class PressureKeeper {
   tuning::PressureReader reader_;
   tuning::PressureEngine engine_;
   tuning::PressedPace pressed_pace_;
-  uint32_t pressed_per_second_;
-  tuning::LoginPace pace_;
+  uint32_t pressed_per_second_;  // wanted while pressed
+  uint32_t pressed_bound_ = 0;   // in force; 0: none
+  tuning::LoginPace login_pace_;
+  std::optional<uint32_t> told_pace_;
   wire::RoleToMaster::Strain strain_;
   bool looked_ = true;        // at strain_
   uint64_t strained_ms_ = 0;  // when the tracker said something last; 0: never

@@ -38,8 +38,7 @@ class PressureKeeperTest : public testing::Test {
         PressureKeeper::Tell{
             .level = [this](Pressure level,
                             const std::string& text) { told_.emplace_back(level, text); },
-            .served = [this](uint32_t per_second) { served_.push_back(per_second); },
-            .logins = [this](uint32_t per_second) { paced_.push_back(per_second); },
+            .pace = [this](uint32_t per_second) { paced_.push_back(per_second); },
             .write_back = [this] { ++write_backs_; }},
         tuning::PressureReader(root_));
   }
@@ -48,7 +47,6 @@ class PressureKeeperTest : public testing::Test {
   std::unique_ptr<io::Loop> loop_;
   wire::Settings::Pressure settings_;
   std::vector<std::pair<Pressure, std::string>> told_;
-  std::vector<uint32_t> served_;
   std::vector<uint32_t> paced_;
   unsigned write_backs_ = 0;
 };
@@ -63,7 +61,9 @@ TEST_F(PressureKeeperTest, ALevelIsToldOnceWithWhatAClientMayHear) {
   ASSERT_EQ(told_.size(), 1u);
   EXPECT_EQ(told_[0].first, Pressure::kCritical);
   EXPECT_EQ(told_[0].second, "The server is short of memory");
-  EXPECT_EQ(served_, (std::vector<uint32_t>{0, 100, 100})) << "twice logins_per_second";
+  ASSERT_EQ(paced_.size(), 2u);
+  EXPECT_EQ(paced_[1], 100u) << "twice logins_per_second";
+  EXPECT_NE(keeper->view().find("pressed_per_second=100\n"), std::string::npos);
   EXPECT_NE(keeper->view().find("level=critical cause=memory"), std::string::npos);
   EXPECT_NE(keeper->view().find("entered_critical=1"), std::string::npos);
 }
@@ -105,6 +105,25 @@ TEST_F(PressureKeeperTest, LoginsArePacedWhileSleepersAreLate) {
   EXPECT_EQ(paced_.back(), 0u) << "no pace at all";
 }
 
+TEST_F(PressureKeeperTest, OfTwoPacesTheSlowerOneIsTold) {
+  settings_.set_logins_per_second(10);
+  auto keeper = this->keeper();
+  wire::RoleToMaster::Strain late;
+  late.set_probed(true);
+  late.set_late_ms(200);
+  keeper->strain(late);
+  uint32_t by_wakes = paced_.back();
+  EXPECT_GT(by_wakes, 20u);
+  available(10);
+  keeper->look();
+  EXPECT_EQ(paced_.back(), 20u);
+  settings_.set_logins_per_second(10'000);
+  keeper->configure(settings_);
+  keeper->look();
+  keeper->strain(late);
+  EXPECT_EQ(paced_.back(), by_wakes);
+}
+
 TEST_F(PressureKeeperTest, FilePagesThatNobodyWroteAreWrittenWhileMemoryIsShort) {
   const std::string group = root_ + "/sys/fs/cgroup/memory/mail";
   fs::create_directories(root_ + "/proc/self");
@@ -135,9 +154,10 @@ TEST_F(PressureKeeperTest, SwitchedOffItIsCalmAndSaysSo) {
   auto keeper = this->keeper();
   available(10);
   keeper->look();
+  ASSERT_EQ(paced_.back(), 100u);
   settings_.set_enabled(false);
   keeper->configure(settings_);
-  EXPECT_EQ(served_.back(), 0u);
+  EXPECT_EQ(paced_.back(), 0u);
   ASSERT_EQ(told_.size(), 2u);
   EXPECT_EQ(told_[1].first, Pressure::kCalm);
   keeper->look();

@@ -87,9 +87,7 @@ class Server final : public SupervisorEvents {
             loop, settings_.wire.pressure(),
             {.level = [this](tuning::Pressure level,
                              const std::string& text) { supervisor_.tell_pressure(level, text); },
-             .served =
-                 [this](uint32_t per_second) { resources_.admission.set_pressed_pace(per_second); },
-             .logins = [this](uint32_t per_second) { resources_.admission.set_pace(per_second); },
+             .pace = [this](uint32_t per_second) { resources_.admission.set_pace(per_second); },
              .write_back = [this] { write_back_.begin(loop_.now_ms()); }}),
         admin_(loop, supervisor_),
         stop_(loop) {}

@@ -14,6 +14,7 @@ LOAD = os.environ.get("DORMOUSE_LOAD",
                       os.path.join(os.path.dirname(BINARY), "loadtest", "dormouse-load"))
 SLEEPERS = 5
 CLIENTS = 300
+STORMS_MAX = 6  # a quick machine is through one before anybody is late
 USERS = 60
 
 
@@ -93,17 +94,25 @@ class LoginPace(unittest.TestCase):
         self.assertEqual(storm.process.returncode, 0, "somebody did not get in")
         return seen
 
+    @staticmethod
+    def paced(seen, free):
+        """The master ruled fewer than without a storm, and the login processes were told."""
+        return (any(ruled < free[0] for ruled, _ in seen) and
+                any(told < free[1] for _, told in seen))
+
     def test_while_sleepers_wake_logins_are_paced_and_everybody_gets_in(self):
         for admission in ("auto", "accept", "off"):
             with self.subTest(admission=admission), \
                     Server(users=USERS, settings=settings("1ms", admission)) as server:
                 free = pace(server.view())
                 clients = self.sleepers(server)
-                seen = self.storm(server, clients)
-                self.assertLess(min(ruled for ruled, _ in seen), free[0], seen)
-                self.assertLess(min(told for _, told in seen), free[1], seen)
+                seen, storms = [], 0
+                while storms < STORMS_MAX and not self.paced(seen, free):
+                    seen += self.storm(server, clients)
+                    storms += 1
+                self.assertTrue(self.paced(seen, free), seen)
                 handed_over = re.findall(r"accepted=\d+ handed_over=(\d+)", server.view())
-                self.assertEqual(sum(map(int, handed_over)), CLIENTS + SLEEPERS)
+                self.assertEqual(sum(map(int, handed_over)), storms * CLIENTS + SLEEPERS)
                 wait_for("the pace to be lifted", lambda: pace(server.view()) == free)
                 for client in clients:
                     client.close()
