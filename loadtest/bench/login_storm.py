@@ -48,16 +48,6 @@ def settings(args):
             f'[pressure]\nenabled = true\nwake_goal = "{args.wake_goal}"\n' + args.settings)
 
 
-def measure_first(process):
-    """Real time, round robin, the lowest priority of that; says so where it is not permitted."""
-    for thread in os.listdir(f"/proc/{process.pid}/task"):
-        try:
-            os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
-        except PermissionError:
-            print("not root: what is measured has the tester's own waits in it", flush=True)
-            return
-
-
 class Storm:
     """The clients, in some processes; each ends when all of its own are in, or have given up."""
 
@@ -106,26 +96,16 @@ class Storm:
         self.watch.join()
 
 
-def percentiles(histogram):
-    return {name: histogram[name] for name in ("count", "p50_us", "p90_us", "p99_us", "max_us")}
-
-
-def cpu_times():
-    with open("/proc/stat", encoding="ascii") as stat:
-        times = [int(word) for word in stat.readline().split()[1:]]
-    return {"idle": times[3] + times[4], "stolen": times[7], "all": sum(times[:8])}
-
-
 def held(load, args, what):
     """One kind after the other, since their goals are not the same."""
-    before = cpu_times()
+    before = rig.cpu_times()
     acts = (f"deliver={args.rate} done={args.rate}" if what == "mail" else f"command={args.rate}")
     answer = load.ask(f"hold {args.hold} {acts} timeout={args.patience}")
-    told = {"answers": percentiles(answer["answers"]), "missing": answer["missing"]}
+    told = {"answers": rig.percentiles(answer["answers"]), "missing": answer["missing"]}
     if what == "mail":
-        told["exists"] = percentiles(answer["latency"])
-        told["testers_own_lateness"] = percentiles(answer["lateness"])
-    after = cpu_times()
+        told["exists"] = rig.percentiles(answer["latency"])
+        told["testers_own_lateness"] = rig.percentiles(answer["lateness"])
+    after = rig.cpu_times()
     for name in ("idle", "stolen"):  # by the host of a virtual machine
         told[f"cpu_{name}_percent"] = round(
             100 * (after[name] - before[name]) / max(after["all"] - before["all"], 1), 1)
@@ -153,7 +133,7 @@ def main():
                         "--login-timeout", args.patience, tls=True)
         load.ask(f"wait-connected timeout={args.patience}")
         load.ask("wait-parked timeout=120")
-        measure_first(load.process)
+        rig.measure_first(load.process)
         result["quiet"] = [held(load, args, "mail"), held(load, args, "commands")]
         storm = Storm(binary, server, args, folder)
         try:
