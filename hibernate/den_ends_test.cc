@@ -1,7 +1,4 @@
-// What dies, refuses or leaves around a sleeper: worker, tracker, den, client, server.
-
-#include <optional>
-#include <vector>
+// What dies or refuses around a sleeper: worker, tracker, den, server.
 
 #include "hibernate/test_den_town.h"
 
@@ -55,48 +52,6 @@ TEST_F(DenTest, what_a_worker_said_as_the_tracker_died_is_said_once) {
   EXPECT_EQ(::poll(&asked, 1, 300), 0) << "no second worker is asked for";
   worker_says("* still here\r\n");
   client.hears("* still here\r\n");
-}
-
-TEST_F(DenTest, those_who_stay_are_heard_before_the_many_who_leave) {
-  constexpr size_t kLeaving = 100;
-  std::vector<Client> leaving;
-  Client stays = open_session();
-  park(stays, "state-1");
-  for (size_t i = 0; i < kLeaving; ++i) {
-    leaving.push_back(open_session());
-    park(leaving.back(), "state-1", true);
-  }
-  // A network fails, and then somebody asks for what the den cannot answer. All of it lies there
-  // when the den looks.
-  ASSERT_EQ(::kill(den_, SIGSTOP), 0);
-  leaving.clear();
-  stays.say("DONE\r\na3 UNSELECT\r\n");
-  ASSERT_EQ(::kill(den_, SIGCONT), 0);
-  size_t ended = 0;
-  std::optional<size_t> ended_before;
-  while (ended < kLeaving || !ended_before) {
-    auto said = must_receive<wire::DenToTracker>(tracker_).message;
-    ASSERT_NE(said.kind_case(), wire::DenToTracker::KIND_NOT_SET);
-    if (said.has_attach()) ended_before = ended;
-    ended += said.has_closed() ? 1 : 0;
-  }
-  EXPECT_LT(*ended_before, kLeaving / 2);
-  stays.hears("a2 OK Idle completed.\r\n");
-  EXPECT_NE(view().find("leaving_now=0"), std::string::npos);
-}
-
-TEST_F(DenTest, last_words_of_one_who_leaves_are_obeyed) {
-  Client client = open_session();
-  park(client, "state-1");
-  ASSERT_EQ(::kill(den_, SIGSTOP), 0);
-  client.say("DONE\r\na3 STORE 1 +FLAGS (\\Deleted)\r\n");
-  client.says_no_more();
-  ASSERT_EQ(::kill(den_, SIGCONT), 0);
-  EXPECT_EQ(attached().user(), "alice");
-  EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().purpose(),
-            wire::DenToWorker::INPUT);
-  worker_hears("a3 STORE 1 +FLAGS (\\Deleted)\r\n");
-  client.hears("a2 OK Idle completed.\r\n");
 }
 
 TEST_F(DenTest, logins_that_come_and_go_are_told_to_who_counts_handovers) {
@@ -388,16 +343,6 @@ TEST_F(DenTest, sleepers_hear_from_the_server_now_and_then) {
   Client client = open_session();
   park(client, "state-1");
   client.hears("* OK Still here\r\n* OK Still here\r\n");
-}
-
-TEST_F(DenTest, a_client_that_leaves_is_told_to_the_tracker) {
-  {
-    Client client = open_session();
-    park(client, "state-1");
-  }
-  auto said = must_receive<wire::DenToTracker>(tracker_);
-  EXPECT_EQ(said.message.closed().user(), "alice");
-  EXPECT_EQ(said.message.closed().session(), session_);
 }
 
 TEST_F(DenTest, a_refused_login_gets_a_tagged_no_and_a_bye) {

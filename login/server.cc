@@ -22,6 +22,12 @@ using wire::MasterToRole;
 // After running out of descriptors or memory: long enough for some connection to end.
 constexpr uint64_t kAcceptPauseMs = 100;
 
+// To a connection that speaks no TLS and is not served: one line, taken or not.
+void say_bye(const io::Fd& socket, std::string_view text) {
+  const std::string line = fmt::format("* BYE {}\r\n", text);
+  (void)::send(socket.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 }  // namespace
 
 // The conversation with one stranger, as the bounds see it.
@@ -184,8 +190,7 @@ bool LoginServer::refuse(const Arrival& arrival) {
     return false;
   }
   ++services_.counters.refused_connections;
-  const std::string text = fmt::format("* BYE {}\r\n", refusal(services_.pressure_text));
-  (void)::send(arrival.socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  say_bye(arrival.socket, refusal(services_.pressure_text));
   return false;
 }
 
@@ -211,10 +216,7 @@ void LoginServer::pace() {
 bool LoginServer::admit(const Arrival& arrival) {
   if (open_.is_full(arrival.peer.key)) {
     ++services_.counters.refused_address;
-    constexpr std::string_view kText = "* BYE Too many connections from your address\r\n";
-    if (!arrival.implicit_tls) {
-      (void)::send(arrival.socket.get(), kText.data(), kText.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
+    if (!arrival.implicit_tls) say_bye(arrival.socket, "Too many connections from your address");
     return false;
   }
   if (open_.make_room(process_.loop().now_ms())) ++services_.counters.evicted;
