@@ -1,16 +1,23 @@
 #include "login/arrival_gate.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <utility>
 
 namespace dormouse::login {
 namespace {
 
-// Nobody waits for a greeting any more.
-bool hung_up(const io::Fd& socket) {
-  pollfd state{.fd = socket.get(), .events = POLLRDHUP, .revents = 0};
-  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
+// Nobody waits for a greeting any more. A client that has closed its own direction may still
+// listen: what it said before that is answered (`printf ... | nc`). Not where that is the beginning
+// of TLS, which it cannot end.
+bool hung_up(const Arrival& arrival) {
+  const int socket = arrival.socket.get();
+  pollfd state{.fd = socket, .events = POLLRDHUP, .revents = 0};
+  if (::poll(&state, 1, 0) != 1) return false;
+  if ((state.revents & (POLLHUP | POLLERR)) != 0 || arrival.implicit_tls) return true;
+  char byte = 0;
+  return ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 }  // namespace
@@ -30,7 +37,7 @@ std::optional<Arrival> ArrivalGate::offer(Arrival arrival, const admission_rates
 std::optional<Arrival> ArrivalGate::next(const admission_rates& rates, uint64_t now_ns) {
   while (auto number = pacer_.next(rates, now_ns)) {
     auto held = held_.extract(*number);
-    if (!hung_up(held.mapped().socket)) return std::move(held.mapped());
+    if (!hung_up(held.mapped())) return std::move(held.mapped());
     ++gave_up_;
     pacer_.give_back(rates);
   }

@@ -16,14 +16,14 @@ constexpr uint64_t kSecondNs = 1'000'000'000;
 // Clients known by their ports, which come from one network.
 class ArrivalGateTest : public testing::Test {
  protected:
-  Arrival client(uint16_t port) {
+  Arrival client(uint16_t port, bool implicit_tls = false) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     clients_[port] = io::Fd(ends[1]);
     return {.socket = io::Fd(ends[0]),
             .peer = {.key = {.bytes = {4, 10, 0, 0, 1}}, .text = "10.0.0.1", .port = port},
             .local_port = 143,
-            .implicit_tls = false};
+            .implicit_tls = implicit_tls};
   }
   bool come(uint16_t port) { return gate_.offer(client(port), rates_, now_ns_).has_value(); }
   std::vector<uint16_t> let_in() {
@@ -84,6 +84,18 @@ TEST_F(ArrivalGateTest, who_has_hung_up_takes_nobodys_turn) {
   EXPECT_EQ(let_in(), Ports{5}) << "with the one token there is";
   EXPECT_EQ(gate_.gave_up(), 2u);
   EXPECT_EQ(gate_.held(), 0u);
+}
+
+TEST_F(ArrivalGateTest, who_has_said_all_and_listens_is_served_unless_it_was_the_beginning_of_tls) {
+  for (uint16_t port = 1; port <= 3; ++port) (void)come(port);
+  ASSERT_FALSE(gate_.offer(client(4, true), rates_, now_ns_));
+  for (uint16_t port : {3, 4}) {
+    ASSERT_EQ(::send(clients_[port].get(), "a1 NOOP\r\n", 9, MSG_NOSIGNAL), 9);
+    ::shutdown(clients_[port].get(), SHUT_WR);
+  }
+  now_ns_ += 5 * kSecondNs;
+  EXPECT_EQ(let_in(), Ports{3});
+  EXPECT_EQ(gate_.gave_up(), 1u);
 }
 
 TEST_F(ArrivalGateTest, while_the_process_is_behind_nobody_goes_through_at_once) {
