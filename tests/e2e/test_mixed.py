@@ -14,9 +14,9 @@ from sleepers import Sleeper, Sleepers
 SESSIONS = int(os.environ.get("DORMOUSE_MIXED", "5000"))
 SESSIONS_PER_USER = 10
 USERS = SESSIONS // SESSIONS_PER_USER
-# An arrival within two seconds of a worker's look is left to a worker (docs/life-of-a-session.md);
-# what the watch knows of the moment is a second old, and more on a busy machine.
-LOOK_S = 4
+# An arrival within two seconds of a worker's look is left to a worker (docs/life-of-a-session.md).
+# The watch looks for four seconds after the last parking (Watch::kSettleMs), on a busy machine late.
+LOOK_S = 8
 
 # kind: (share of 20, TLS, steps after LOGIN)
 IN_IDLE = ["SELECT INBOX", "IDLE"]
