@@ -122,6 +122,7 @@ io::Task<void> Den::take_delayed() {
       if (auto turn = co_await loop().yield(); !turn) co_return;
     }
   }
+  delayed_ = {};  // the memory of a burst goes back
   taking_delayed_ = false;
 }
 
@@ -140,6 +141,7 @@ io::Task<void> Den::see_off() {
       if (auto turn = co_await loop().yield(); !turn) co_return;
     }
   }
+  leaving_ = {};  // the memory of a burst goes back
   seeing_off_ = false;
 }
 

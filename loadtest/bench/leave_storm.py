@@ -8,7 +8,6 @@ how long it takes until the server has taken all connections down.
 
 import argparse
 import json
-import statistics
 import time
 
 import rig
@@ -64,8 +63,7 @@ def leave(server, load, binary, args):
     seconds = time.monotonic() - begun
     after = rig.cpu_times()
     told = {"quiet": quiet, "leaving": heard(load), "seconds": round(seconds, 1),
-            "stolen_percent": round(100 * (after["stolen"] - before["stolen"])
-                                    / max(after["all"] - before["all"], 1), 1)}
+            "stolen_percent": rig.cpu_percent(before, after, "stolen")}
     print(json.dumps(told), flush=True)
     return told
 
@@ -87,10 +85,9 @@ def main():
         load.close()
     for when in ("quiet", "leaving"):
         for what in ("exists", "done"):
-            print(f"{when:8} {what:7}" + " / ".join(
-                f"{statistics.median(each[when][what][key] for each in rounds) / 1000:.2f}"
-                for key in ("p50_us", "p90_us", "p99_us", "max_us"))
-                  + " ms (p50 / p90 / p99 / slowest)")
+            print(f"{when:8}{what:7}", rig.medians([each[when][what] for each in rounds], "p50_us",
+                                                   "p90_us", "p99_us", "max_us"),
+                  "ms (p50 / p90 / p99 / slowest)")
     if args.json:
         with open(args.json, "w", encoding="ascii") as out:
             json.dump(rounds, out, indent=1)

@@ -107,8 +107,7 @@ def held(load, args, what):
         told["testers_own_lateness"] = rig.percentiles(answer["lateness"])
     after = rig.cpu_times()
     for name in ("idle", "stolen"):  # by the host of a virtual machine
-        told[f"cpu_{name}_percent"] = round(
-            100 * (after[name] - before[name]) / max(after["all"] - before["all"], 1), 1)
+        told[f"cpu_{name}_percent"] = rig.cpu_percent(before, after, name)
     print(json.dumps({what: told}), flush=True)
     return {what: told}
 

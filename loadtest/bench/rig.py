@@ -4,6 +4,7 @@ dormouse-load that is driven by commands."""
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 
@@ -67,6 +68,17 @@ def cpu_times():
     with open("/proc/stat", encoding="ascii") as stat:
         times = [int(word) for word in stat.readline().split()[1:]]
     return {"idle": times[3] + times[4], "stolen": times[7], "all": sum(times[:8])}
+
+
+def cpu_percent(before, after, name):
+    """Of all CPU time between two cpu_times()."""
+    return round(100 * (after[name] - before[name]) / max(after["all"] - before["all"], 1), 1)
+
+
+def medians(histograms, *names):
+    """Milliseconds, of several turns."""
+    return " / ".join(f"{statistics.median(each[name] for each in histograms) / 1000:.2f}"
+                      for name in names)
 
 
 def fill(server, users, messages):

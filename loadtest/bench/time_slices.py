@@ -11,8 +11,6 @@ Turns of some seconds, so that whatever else happens on the machine, or on its h
 import argparse
 import ctypes
 import json
-import os
-import statistics
 import struct
 import subprocess
 
@@ -21,7 +19,6 @@ import rig
 SCHED_SETATTR, SCHED_GETATTR = 314, 315  # x86-64
 ATTRIBUTES = "IIQiIQQQ"  # struct sched_attr, first version; [5] is the slice, ns
 ROLES = ("den", "watch", "tracker")
-SHORT_NS = 200_000
 
 
 def arguments():
@@ -61,10 +58,8 @@ def turn(load, server, args, slice_ns):
             set_slice(process, slice_ns)
     before = rig.cpu_times()
     answer = load.ask(f"hold {args.hold} deliver={args.rate} done={args.rate} timeout=60")
-    after = rig.cpu_times()
-    stolen = (after["stolen"] - before["stolen"]) / max(after["all"] - before["all"], 1)
     return {"exists": rig.percentiles(answer["latency"]), "done": rig.percentiles(answer["answers"]),
-            "missing": answer["missing"], "stolen_percent": round(100 * stolen, 1)}
+            "missing": answer["missing"], "stolen_percent": rig.cpu_percent(before, rig.cpu_times(), "stolen")}
 
 
 def main():
@@ -74,13 +69,14 @@ def main():
     settings = (f"[den]\nsessions = {args.sleepers * 2}\n"
                 "[login]\nmax_connections_per_address = 100000\n[tracker]\nsessions_per_user = 0\n"
                 f'[pressure]\nwake_goal = "{args.wake_goal}"\n')
-    slices = {"long": attributes(0)[5], "short": SHORT_NS}
-    if slices["long"] == 0:
-        raise SystemExit("this kernel has no time slices of a task's own (Linux 6.12)")
-    turns = {name: [] for name in slices}
+    turns = {"long": [], "short": []}
     with Server(users=args.users, settings=settings, start=False) as server:
         rig.fill(server, args.users, 1)
         server.start()
+        # The kernel's, and what the server takes.
+        slices = {"long": attributes(0)[5], "short": attributes(server.pids_of("den")[0])[5]}
+        if slices["short"] in (0, slices["long"]):
+            raise SystemExit("this kernel has no time slices of a task's own (Linux 6.12)")
         load = rig.Load(binary, server, args.sleepers, args.users, "--parallel", 64, tls=True)
         load.ask("wait-connected timeout=600")
         load.ask("wait-parked timeout=120")
@@ -101,9 +97,8 @@ def main():
         load.close()
     for what in ("exists", "done"):
         for name, seen in turns.items():
-            print(f"{what:7}{name:6}" + " / ".join(
-                f"{statistics.median(each[what][key] for each in seen) / 1000:.2f}"
-                for key in ("p50_us", "p90_us", "p99_us")) + " ms (p50 / p90 / p99)")
+            print(f"{what:7}{name:6}", rig.medians([each[what] for each in seen], "p50_us", "p90_us",
+                                                   "p99_us"), "ms (p50 / p90 / p99)")
     if args.json:
         with open(args.json, "w", encoding="ascii") as out:
             json.dump(turns, out, indent=1)
