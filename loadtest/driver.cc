@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "loadtest/driver_time.h"
-#include "loadtest/maildrop.h"
 
 namespace dormouse::loadtest {
 namespace {
@@ -180,22 +179,51 @@ io::Task<void> Driver::wait_parked(Command command, JsonObject* answer) {
   if (!parked()) refuse(answer, "timeout: not all sessions are asleep and quiet");
 }
 
+Result<> Driver::write_letters() {
+  // As many as come due while the file system keeps the postman waiting.
+  constexpr size_t kLettersAhead = 8;
+  while (postman_.given() < kLettersAhead) {
+    uint32_t user = next_user_++ % fleet_.users_watched();
+    std::string name = fleet_.dialog().user_name(user);
+    auto path = maildir_path(settings_.maildir, name);
+    if (!path) return std::unexpected(path.error());
+    postman_.give({.user = user,
+                   .maildir = std::move(*path),
+                   .recipient = std::move(name),
+                   .sequence = ++deliveries_,
+                   .message_bytes = settings_.message_bytes});
+  }
+  return {};
+}
+
 io::Task<Result<void>> Driver::deliver_one(uint64_t due, Histogram* lateness) {
-  uint32_t user = next_user_++ % fleet_.users_watched();
-  std::string name = fleet_.dialog().user_name(user);
-  auto path = maildir_path(settings_.maildir, name);
-  if (!path) co_return std::unexpected(path.error());
-  auto drop = Maildrop::prepare(*path, name, ++deliveries_, settings_.message_bytes);
-  if (!drop) co_return std::unexpected(drop.error());
+  constexpr size_t kUnderWayMax = 64;  // of deliveries that are due all at once
+  if (auto written = write_letters(); !written) co_return written;
   if (auto waited = co_await timer_.until(loop_, due); !waited) co_return waited;
-  uint64_t begun_us = now_us();
-  lateness->record(begun_us - std::min(begun_us, due));
-  fleet_.ledger().delivered(user, due);
-  Result<> dropped = drop->drop();
-  if (!dropped) fleet_.ledger().undo(user);
+  while (postman_.under_way() >= kUnderWayMax) {
+    if (auto slept = co_await loop_.sleep(1); !slept) co_return slept;
+    if (auto sent = note_sent(lateness); !sent) co_return sent;
+  }
+  fleet_.ledger().delivered(postman_.next_user(), due);
+  sent_due_us_.push_back(due);
+  postman_.send();
+  if (auto written = write_letters(); !written) co_return written;
   // Late acts do not wait above: the answers must be heard all the same.
   if (auto turned = co_await loop_.yield(); !turned) co_return turned;
-  co_return dropped;
+  co_return note_sent(lateness);
+}
+
+Result<> Driver::note_sent(Histogram* lateness) {
+  Result<> all;
+  for (Postman::Outcome& outcome : postman_.take_outcomes()) {
+    uint64_t due = sent_due_us_.front();
+    sent_due_us_.pop_front();
+    lateness->record(outcome.begun_us - std::min(outcome.begun_us, due));
+    if (outcome.sent) continue;
+    fleet_.ledger().undo(outcome.user);
+    all = std::move(outcome.sent);
+  }
+  return all;
 }
 
 io::Task<void> Driver::deliver(Command command, JsonObject* answer) {
@@ -222,8 +250,9 @@ io::Task<void> Driver::deliver(Command command, JsonObject* answer) {
     break;
   }
   uint64_t give_up_us = now_us() + timeout_us(command);
-  while (ledger.outstanding() > 0 && now_us() < give_up_us) {
+  while ((postman_.under_way() > 0 || ledger.outstanding() > 0) && now_us() < give_up_us) {
     if (auto slept = co_await loop_.sleep(kLookMs); !slept) break;
+    if (auto sent = note_sent(&lateness); !sent) refuse(answer, sent.error().message);
   }
   ledger.give_up();
   answer->add("deliveries", lateness.count());

@@ -22,6 +22,7 @@
 // whatever the server does, and latencies count from when it was due.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,7 @@
 #include "loadtest/command.h"
 #include "loadtest/fleet.h"
 #include "loadtest/json.h"
+#include "loadtest/postman.h"
 
 namespace dormouse::loadtest {
 
@@ -66,7 +68,10 @@ class Driver {
   io::Task<void> wait_connected(Command command, JsonObject* answer);
   io::Task<void> wait_parked(Command command, JsonObject* answer);
   io::Task<void> deliver(Command command, JsonObject* answer);
+  Result<> write_letters();
   io::Task<Result<void>> deliver_one(uint64_t due_us, Histogram* lateness);
+  // Of those sent meanwhile: their lateness, and what went wrong.
+  Result<> note_sent(Histogram* lateness);
   io::Task<void> errands(Command command, JsonObject* answer);
   uint32_t next_in_turn();
   io::Task<std::optional<uint32_t>> find_sleeper(std::optional<uint32_t> wanted,
@@ -88,6 +93,8 @@ class Driver {
   Fleet& fleet_;
   DriverSettings settings_;
   PreciseTimer timer_;
+  Postman postman_;
+  std::deque<uint64_t> sent_due_us_;  // of the deliveries under way
   uint64_t ramp_begun_us_ = 0;
   uint64_t ramp_ended_us_ = 0;
   uint64_t deliveries_ = 0;

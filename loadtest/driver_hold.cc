@@ -17,20 +17,22 @@ enum class Act : uint8_t { kDeliver, kDone, kCommand, kLeave };
 struct Stream {
   Act act;
   const char* option;
+  // Of an interval: acts of two kinds at the same rate are not to be due at the same instants.
+  double phase = 0;
   double rate = 0;  // a second; 0: none
   uint64_t acts = 0;
   uint64_t next_us(uint64_t begun_us) const {
-    return rate > 0 ? due_us(begun_us, acts, rate) : UINT64_MAX;
+    return rate > 0 ? due_us(begun_us, double(acts) + phase, rate) : UINT64_MAX;
   }
 };
 
 }  // namespace
 
 io::Task<void> Driver::hold(Command command, JsonObject* answer) {
-  std::array<Stream, 4> streams = {{{Act::kDeliver, "deliver"},
-                                    {Act::kDone, "done"},
-                                    {Act::kCommand, "command"},
-                                    {Act::kLeave, "leave"}}};
+  std::array<Stream, 4> streams = {{{Act::kDeliver, "deliver", 0.0},
+                                    {Act::kDone, "done", 0.5},
+                                    {Act::kCommand, "command", 0.25},
+                                    {Act::kLeave, "leave", 0.75}}};
   bool busy = false;
   for (Stream& stream : streams) {
     stream.rate = command.option(stream.option, 0);
@@ -40,6 +42,9 @@ io::Task<void> Driver::hold(Command command, JsonObject* answer) {
     co_return refuse(answer, "no --maildir was given");
   if (busy && !settled())
     co_return refuse(answer, "sessions are still connecting: wait-connected first");
+  if (streams[0].rate > 0) {
+    if (auto written = write_letters(); !written) co_return refuse(answer, written.error().message);
+  }
   uint64_t begun_us = now_us();
   uint64_t end_us = begun_us + seconds_us(*command.number);
   DeliveryLedger& ledger = fleet_.ledger();
@@ -71,8 +76,14 @@ io::Task<void> Driver::hold(Command command, JsonObject* answer) {
     }
     if (auto turned = co_await loop_.yield(); !turned) co_return;
   }
-  if (busy) co_await finish_hold(command, answer, missing_before, streams[0].acts, streams[3].acts);
-  if (busy) answer->add_json("lateness", lateness.json());
+  if (!busy) co_return;
+  uint64_t give_up_us = now_us() + timeout_us(command);
+  while (postman_.under_way() > 0 && now_us() < give_up_us) {
+    if (auto slept = co_await loop_.sleep(kLookMs); !slept) co_return;
+    if (auto sent = note_sent(&lateness); !sent) co_return refuse(answer, sent.error().message);
+  }
+  co_await finish_hold(command, answer, missing_before, streams[0].acts, streams[3].acts);
+  answer->add_json("lateness", lateness.json());
 }
 
 // Waits for what is still under way, and says what came of it all.

@@ -15,9 +15,10 @@ inline constexpr double kTimeoutDefaultSeconds = 60;
 
 inline uint64_t seconds_us(double seconds) { return uint64_t(seconds * double(kSecondUs)); }
 
-// When act `k` of an open loop that began at `begun_us` is due.
-inline uint64_t due_us(uint64_t begun_us, uint64_t k, double rate) {
-  return rate > 0 ? begun_us + uint64_t(double(k) * double(kSecondUs) / rate) : begun_us;
+// When act `k` of an open loop that began at `begun_us` is due; a fraction: as much of an interval
+// later.
+inline uint64_t due_us(uint64_t begun_us, double k, double rate) {
+  return rate > 0 ? begun_us + uint64_t(k * double(kSecondUs) / rate) : begun_us;
 }
 
 inline uint64_t timeout_us(const Command& command) {
