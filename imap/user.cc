@@ -8,14 +8,14 @@
 namespace dormouse::imap {
 namespace {
 
-// Closing takes 0.1 ms, for which a session that comes now would wait: 10 ms at the worst.
-constexpr size_t kClosesPerTidyMax = 100;
+// A hundred closings at 0.1 ms.
+constexpr size_t kClosesPerRoundMax = 100;
 // Where a session leaves and the bound has become smaller, the rest is tidy()'s: 1 ms.
 constexpr size_t kClosesPerReleaseMax = 10;
 // Bringing a log into its index takes two fsyncs, of 0.1 to 5 ms by the disk, and the worker waits
 // for them. A log needs it after eight deliveries, so 2 a second keep up with 16 deliveries a
 // second; with more, it is the closing of the store or the 1,000th page that does it.
-constexpr size_t kWriteBacksPerTidyMax = 2;
+constexpr size_t kWriteBacksPerRoundMax = 2;
 
 std::string key_of(const wire::Identity& identity) {
   // A user whose uid or mail moved is another one: the old store must not serve him.
@@ -134,45 +134,48 @@ void UserCache::weigh(User& user) {
 }
 
 void UserCache::set_bytes_max(uint64_t bytes) {
-  if (bytes < idle_max_.bytes) shrink_all_ = true;
+  if (bytes < idle_max_.bytes) {
+    for (auto& [key, user] : users_) user->shrinks_ = user->sessions_ != 0 && user->store_;
+  }
   idle_max_.bytes = bytes;
 }
 
-bool UserCache::tidy(bool nobody_awake) {
-  bool freed = std::exchange(shrink_all_, false);
-  size_t closed = 0;
-  size_t written_back = 0;
-  if (freed) {
-    for (auto& [key, user] : users_) {
-      if (user->sessions_ == 0 || !user->store_) continue;
-      user->identity_.enter();
-      user->store_->shrink();
-      user->identity_.leave();
-    }
-  }
-  for (auto next = users_.begin(); next != users_.end();) {
-    auto at = next++;
+// Gives back what the store holds beyond its bare self. True: its log was brought into its index.
+bool UserCache::rest(User& user) {
+  user.rested_ = true;
+  user.identity_.enter();
+  user.store_->shrink();
+  bool written_back = user.store_->write_back();
+  user.identity_.leave();
+  weigh(user);
+  return written_back;
+}
+
+bool UserCache::tidy(bool nobody_awake, Tidied* round) {
+  for (auto at = users_.begin(); at != users_.end(); ++at) {
     User& user = *at->second;
-    if (user.sessions_ != 0) continue;
+    if (user.sessions_ != 0) {
+      if (!std::exchange(user.shrinks_, false) || !user.store_) continue;
+      user.identity_.enter();
+      user.store_->shrink();
+      user.identity_.leave();
+      return true;
+    }
     uint64_t idle_ms = loop_.now_ms() - user.left_ms_;
     bool over = idle_bytes_ > idle_max_.bytes;
     bool forgotten = nobody_awake && idle_ms >= idle_max_.close_after_ms;
-    if ((over || forgotten) && closed < kClosesPerTidyMax) {
+    if ((over || forgotten) && round->closed < kClosesPerRoundMax) {
       drop(at);
-      ++closed;
-      freed = true;
-    } else if (idle_ms >= idle_max_.rest_after_ms && !user.rested_ && user.store_ &&
-               written_back < kWriteBacksPerTidyMax) {
-      user.rested_ = true;
-      user.identity_.enter();
-      user.store_->shrink();
-      if (user.store_->write_back()) ++written_back;
-      user.identity_.leave();
-      weigh(user);
-      freed = true;
+      ++round->closed;
+      return true;
+    }
+    if (idle_ms >= idle_max_.rest_after_ms && !user.rested_ && user.store_ &&
+        round->written_back < kWriteBacksPerRoundMax) {
+      if (rest(user)) ++round->written_back;
+      return true;
     }
   }
-  return freed;
+  return false;
 }
 
 void UserCache::drop(Users::iterator at) {

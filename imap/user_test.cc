@@ -95,6 +95,14 @@ class UserCacheTest : public testing::Test {
     }
   }
 
+  // A round of it. True: there was something to do.
+  bool tidy(bool nobody_awake) {
+    UserCache::Tidied round;
+    bool any = false;
+    while (cache_->tidy(nobody_awake, &round)) any = true;
+    return any;
+  }
+
   std::string directory_;
   std::unique_ptr<io::Loop> loop_;
   std::unique_ptr<UserCache> cache_;
@@ -106,17 +114,17 @@ TEST_F(UserCacheTest, a_store_at_rest_has_given_its_caches_back_and_its_long_log
   work(user, 40);
   auto log_bytes = std::filesystem::file_size(log_of("ada"));
   ASSERT_GT(log_bytes, 300'000u);
-  EXPECT_FALSE(cache_->tidy(true)) << "a session is here";
+  EXPECT_FALSE(tidy(true)) << "a session is here";
   EXPECT_EQ(std::filesystem::file_size(log_of("ada")), log_bytes);
   EXPECT_EQ(cache_->idle_bytes(), 0u);
   cache_->release(user);
   uint64_t busy_bytes = cache_->idle_bytes();
   EXPECT_GT(busy_bytes, 0u);
-  EXPECT_TRUE(cache_->tidy(false));
+  EXPECT_TRUE(tidy(false));
   EXPECT_LT(cache_->idle_bytes(), busy_bytes);
   EXPECT_EQ(std::filesystem::file_size(log_of("ada")), 0u);
   EXPECT_EQ(cache_->users(), 1u);
-  EXPECT_FALSE(cache_->tidy(false)) << "nothing is left to do";
+  EXPECT_FALSE(tidy(false)) << "nothing is left to do";
   // Whoever comes finds the store as it was.
   User* again = come("ada");
   EXPECT_EQ(again, user);
@@ -125,7 +133,7 @@ TEST_F(UserCacheTest, a_store_at_rest_has_given_its_caches_back_and_its_long_log
   ASSERT_TRUE(store);
   EXPECT_TRUE((*store)->open_mailbox("mailbox-39"));
   cache_->release(again);
-  EXPECT_TRUE(cache_->tidy(false)) << "it was used since";
+  EXPECT_TRUE(tidy(false)) << "it was used since";
 }
 
 TEST_F(UserCacheTest, stores_are_closed_once_nobody_is_awake) {
@@ -133,15 +141,27 @@ TEST_F(UserCacheTest, stores_are_closed_once_nobody_is_awake) {
   User* ada = come("ada");
   User* bob = come("bob");
   cache_->release(ada);
-  cache_->tidy(false);
+  tidy(false);
   EXPECT_EQ(cache_->users(), 2u);
-  EXPECT_TRUE(cache_->tidy(true));
+  EXPECT_TRUE(tidy(true));
   EXPECT_EQ(cache_->users(), 1u) << "bob is here";
   cache_->release(bob);
-  EXPECT_TRUE(cache_->tidy(true));
+  EXPECT_TRUE(tidy(true));
   EXPECT_EQ(cache_->users(), 0u);
   EXPECT_EQ(cache_->idle_bytes(), 0u);
-  EXPECT_FALSE(cache_->tidy(true));
+  EXPECT_FALSE(tidy(true));
+}
+
+TEST_F(UserCacheTest, tidies_one_store_at_a_time) {
+  make_cache({.users = 10, .bytes = 1u << 30, .rest_after_ms = 0, .close_after_ms = 0});
+  for (const char* name : {"ada", "bob", "cy"}) cache_->release(come(name));
+  UserCache::Tidied round;
+  for (size_t left : {2u, 1u, 0u}) {
+    EXPECT_TRUE(cache_->tidy(true, &round));
+    EXPECT_EQ(cache_->users(), left);
+  }
+  EXPECT_FALSE(cache_->tidy(true, &round));
+  EXPECT_EQ(round.closed, 3u);
 }
 
 TEST_F(UserCacheTest, the_store_used_longest_ago_goes_first_by_count) {
@@ -163,7 +183,7 @@ TEST_F(UserCacheTest, under_pressure_stores_that_nobody_uses_are_closed_and_the_
   EXPECT_EQ(cache_->users(), 4u);
   uint64_t busy_bytes = (*ada->store())->memory_bytes();
   cache_->set_bytes_max(0);
-  EXPECT_TRUE(cache_->tidy(false));
+  EXPECT_TRUE(tidy(false));
   EXPECT_EQ(cache_->users(), 1u) << "ada is here";
   EXPECT_LT((*ada->store())->memory_bytes(), busy_bytes);
   EXPECT_TRUE((*ada->store())->open_mailbox("mailbox-39"));

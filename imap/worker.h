@@ -45,7 +45,7 @@ class Worker final : public role::Role, public ChangePublisher {
   io::Task<void> live(uint64_t key);
   io::Task<void> record(io::Channel channel);
   io::Task<void> housekeeping();
-  void tidy();
+  io::Task<Result<void>> tidy();
   io::Task<void> end_after(uint64_t grace_ms);
   void leave_if_empty();
   void tell_ended(uint64_t session, const std::string& user);
@@ -63,7 +63,7 @@ class Worker final : public role::Role, public ChangePublisher {
   size_t told_sessions_ = 0;  // in the last Load
   uint32_t late_ms_ = 0;      // the loop's, at the last housekeeping
   uint32_t told_late_ms_ = 0;
-  uint64_t tidied_key_ = 1;    // next_key_ at the last tidy()
+  uint64_t tidied_key_ = 1;    // next_key_ as the last tidy() began
   std::string shutdown_text_;  // draining when not empty
   io::Fd statm_;
   bool leaving_ = false;
