@@ -50,6 +50,18 @@ TraceEvent event_of(const Command& command) {
   return talk ? TraceEvent::kTalk : TraceEvent::kCommand;
 }
 
+// Who asked goes before who is told something, and both before who is not here yet.
+io::Urgency urgency_of(wire::DenToWorker::Purpose purpose) {
+  switch (purpose) {
+    case wire::DenToWorker::INPUT:
+      return io::Urgency::kNow;
+    case wire::DenToWorker::REFRESH:
+      return io::Urgency::kSoon;
+    default:
+      return io::Urgency::kNone;
+  }
+}
+
 }  // namespace
 
 Reply refusal(const Error& error) {
@@ -140,7 +152,9 @@ io::Task<Result<void>> Session::finish() {
 io::Task<Result<void>> Session::live() {
   auto begin = co_await relay_.begin();
   if (!begin) co_return std::unexpected(begin.error());
-  (co_await io::current_scope())->set_urgent(begin->purpose() == wire::DenToWorker::INPUT);
+  (co_await io::current_scope())->set_urgency(urgency_of(begin->purpose()));
+  // Until here everybody was urgent, and opening a store is the most that a login does in one step.
+  if (begin->purpose() == wire::DenToWorker::NEW) IMAP_CO_TRY(co_await host_.loop.yield());
   switch (begin->purpose()) {
     case wire::DenToWorker::REFRESH: {
       parked_ = true;  // it sleeps on

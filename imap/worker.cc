@@ -120,7 +120,7 @@ io::Task<void> Worker::record(io::Channel channel) {
 // One tracker's life; a restarted one comes with a new link.
 io::Task<void> Worker::serve_tracker(std::unique_ptr<TrackerLink> link) {
   io::Scope scope(process_.loop(), co_await io::current_scope());
-  scope.set_urgent(true);  // else a sleeper's command waits here already
+  scope.set_urgency(io::Urgency::kNow);  // else a sleeper's command waits here already
   tracker_ = link.get();
   scope.spawn(link->outbox.run());
   tell_load();
@@ -194,7 +194,7 @@ void Worker::accept(wire::TrackerToWorker::Serve serve, io::Channel channel) {
   running.scope = std::make_unique<io::Scope>(process_.loop(), &process_.scope());
   running.scope->set_hook(&(*user)->identity());
   // Until Begin says what it is about: a sleeper's command goes before new sessions.
-  running.scope->set_urgent(true);
+  running.scope->set_urgency(io::Urgency::kNow);
   running.session = std::make_unique<Session>(host_, **user, serve.session(),
                                               serve.remote_address(), std::move(channel));
   if (!shutdown_text_.empty()) running.session->shut_down(shutdown_text_);

@@ -11,7 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "imap/worker_main.h"
 #include "role/test_master.h"
@@ -56,8 +58,8 @@ class WorkerTest : public testing::Test {
     ASSERT_TRUE(role::next<wire::WorkerToTracker>(tracker_).has_load());
   }
 
-  // A new session of a user; answers the den's end of its channel.
-  io::Channel serve(const std::string& user, uint32_t uid) {
+  // A new session of a user; answers the den's end of its channel, and waits for nothing.
+  io::Channel hand_over(const std::string& user, uint32_t uid) {
     std::string home = directory_ + "/" + user;
     if (!std::filesystem::exists(home)) {
       EXPECT_EQ(mkdir(home.c_str(), 0700), 0);
@@ -77,8 +79,13 @@ class WorkerTest : public testing::Test {
     serve->mutable_identity()->set_home(home);
     int fd = workers.fd();
     EXPECT_TRUE(wire::try_send(tracker_, message, std::span(&fd, 1)));
-    EXPECT_THAT(read_until(den, "l0 "), HasSubstr("l0 OK [CAPABILITY"));
     return std::move(den);
+  }
+  // The same, logged in.
+  io::Channel serve(const std::string& user, uint32_t uid) {
+    io::Channel den = hand_over(user, uid);
+    EXPECT_THAT(read_until(den, "l0 "), HasSubstr("l0 OK [CAPABILITY"));
+    return den;
   }
 
   static void say(io::Channel& den, const std::string& text) {
@@ -144,6 +151,32 @@ TEST_F(WorkerTest, tells_how_late_its_loop_was) {
   EXPECT_GT(told.load().late_ms(), 0u);
 }
 
+TEST_F(WorkerTest, new_sessions_open_their_stores_behind_what_is_urgent) {
+  constexpr size_t kSessions = 40;
+  start(false);
+  // All are there at once, and the probe behind them all; it is as urgent as a sleeper's command.
+  ASSERT_EQ(kill(master_.child(), SIGSTOP), 0);
+  std::vector<io::Channel> dens;
+  for (size_t i = 0; i < kSessions; ++i) {
+    dens.push_back(hand_over(fmt::format("user{}", i), getuid()));
+  }
+  wire::TrackerToWorker probe;
+  probe.mutable_probe()->set_number(42);
+  ASSERT_TRUE(wire::try_send(tracker_, probe));
+  ASSERT_EQ(kill(master_.child(), SIGCONT), 0);
+  wire::WorkerToTracker told;
+  while (!told.has_probed()) told = role::next<wire::WorkerToTracker>(tracker_);
+  size_t opened = size_t(std::ranges::count_if(dens, [](io::Channel& den) {
+    pollfd readable{.fd = den.fd(), .events = POLLIN, .revents = 0};
+    return poll(&readable, 1, 0) == 1;
+  }));
+  // Each store is made anew, milliseconds: time enough to count.
+  EXPECT_LT(opened, kSessions / 2);
+  for (io::Channel& den : dens) {
+    EXPECT_THAT(read_until(den, "l0 "), HasSubstr("l0 OK [CAPABILITY"));
+  }
+}
+
 TEST_F(WorkerTest, answers_a_probe) {
   start(false);
   wire::TrackerToWorker probe;
@@ -181,7 +214,7 @@ TEST_F(WorkerTest, every_session_acts_as_its_own_user) {
   for (int i = 0; i < 2; ++i) {
     std::string home = directory_ + "/" + users[i];
     for (const auto& entry : std::filesystem::recursive_directory_iterator(home)) {
-      struct stat info{};
+      struct stat info {};
       ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
       EXPECT_EQ(info.st_uid, kMailUids[i]) << entry.path();
       EXPECT_EQ(info.st_gid, kMailUids[i]) << entry.path();

@@ -99,7 +99,17 @@ Loop::~Loop() {
 }
 
 void Loop::ready(std::coroutine_handle<> handle, Scope* scope) {
-  (scope != nullptr && scope->urgent() ? urgent_ : ready_).emplace_back(handle, scope);
+  switch (scope == nullptr ? Urgency::kNone : scope->urgency()) {
+    case Urgency::kNow:
+      urgent_.emplace_back(handle, scope);
+      break;
+    case Urgency::kSoon:
+      soon_.emplace_back(handle, scope);
+      break;
+    case Urgency::kNone:
+      ready_.emplace_back(handle, scope);
+      break;
+  }
 }
 
 void Loop::switch_hook(ResumeHook* hook) {
@@ -132,16 +142,36 @@ void Loop::run_ready() {
 }
 
 // What they wait for next is often there at once (a yield, a file's first page): with one step for
-// each look, ten steps would take ten other coroutines' time.
+// each look, ten steps would take ten other coroutines' time. Of what is to run soon one goes at a
+// time, since something more urgent may be there by then.
 void Loop::run_urgent() {
-  for (unsigned round = 0; round < kUrgentRoundsMax && !urgent_.empty(); ++round) {
-    running_urgent_.swap(urgent_);
-    for (const Runnable& runnable : running_urgent_) resume(runnable);
-    switch_hook(nullptr);
-    running_urgent_.clear();
-    if (look_ms_ == 0) return;
+  if (look_ms_ == 0) {
+    run_all_now();
+    for (size_t left = soon_.size(); left > 0; --left) run_one_soon();
+    return;
+  }
+  for (unsigned round = 0; round < kUrgentRoundsMax && urgent_ready(); ++round) {
+    if (urgent_.empty()) {
+      run_one_soon();
+    } else {
+      run_all_now();
+    }
     look();
   }
+}
+
+void Loop::run_all_now() {
+  running_urgent_.swap(urgent_);
+  for (const Runnable& runnable : running_urgent_) resume(runnable);
+  switch_hook(nullptr);
+  running_urgent_.clear();
+}
+
+void Loop::run_one_soon() {
+  Runnable runnable = soon_.front();
+  soon_.pop_front();
+  resume(runnable);
+  switch_hook(nullptr);
 }
 
 // Makes ready what has completed or come due meanwhile.
@@ -165,7 +195,7 @@ void Loop::wait() {
     uint64_t due = timers_.begin()->first;
     wait_ms = due > now_ms_ ? std::min(due - now_ms_, kIdleWaitMs) : 0;
   }
-  if (!ready_.empty() || !urgent_.empty() || wait_ms == 0) {
+  if (!ready_.empty() || urgent_ready() || wait_ms == 0) {
     io_uring_submit_and_get_events(&ring_);
   } else {
     int error = submit_and_sleep(wait_ms);
@@ -241,7 +271,7 @@ void Loop::turn() {
     run_timers();
     run_ready();
     io_uring_submit_and_get_events(&ring_);
-    if (reap() == 0 && ready_.empty() && urgent_.empty()) return;
+    if (reap() == 0 && ready_.empty() && !urgent_ready()) return;
   }
   io_uring_submit(&ring_);
 }

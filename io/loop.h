@@ -12,6 +12,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <set>
@@ -82,7 +83,7 @@ class Loop {
 
   // What is ready runs in the order in which it became so, which makes a long turn where hundreds
   // of coroutines have each a millisecond of work. From now on a turn looks for new completions
-  // each time that `ms` have gone by, and runs what is urgent (Scope::set_urgent) of them at once;
+  // each time that `ms` have gone by, and runs what is urgent (Scope::set_urgency) of them at once;
   // in between at least one other runs, so that nobody starves. 0 (at first): not before the turn
   // ends.
   void look_between(uint64_t ms) { look_ms_ = ms; }
@@ -140,6 +141,9 @@ class Loop {
   using Runnable = std::pair<std::coroutine_handle<>, Scope*>;
   void run_ready();
   void run_urgent();
+  void run_all_now();
+  void run_one_soon();
+  bool urgent_ready() const { return !urgent_.empty() || !soon_.empty(); }
   void look();
   void resume(const Runnable& runnable);
   void run_timers();
@@ -154,8 +158,9 @@ class Loop {
   std::unique_ptr<Scope> root_;
   std::vector<Runnable> ready_;
   std::vector<Runnable> running_;
-  std::vector<Runnable> urgent_;  // ready, of urgent scopes
+  std::vector<Runnable> urgent_;  // ready, Urgency::kNow
   std::vector<Runnable> running_urgent_;
+  std::deque<Runnable> soon_;  // ready, Urgency::kSoon
   // Of urgent coroutines' steps in a row; then another runs, so that they cannot starve the others.
   static constexpr unsigned kUrgentRoundsMax = 16;
   uint64_t look_ms_ = 0;

@@ -176,24 +176,58 @@ Task<void> say(std::string word, std::string* said) {
 
 Task<int> urgency_main(Loop* loop, std::string* said) {
   Scope others(*loop, co_await current_scope());
+  Scope soon(*loop, co_await current_scope());
+  soon.set_urgency(Urgency::kSoon);
   Scope urgent(*loop, co_await current_scope());
-  urgent.set_urgent(true);
+  urgent.set_urgency(Urgency::kNow);
   others.spawn(say("a", said));
   others.spawn(say("b", said));
+  soon.spawn(say("x", said));
+  soon.spawn(say("y", said));
   urgent.spawn(say("1", said));
   Scope inherits(*loop, &urgent);
   inherits.spawn(say("2", said));
   co_await others.join();
   co_await urgent.join();
+  co_await soon.join();
   co_await inherits.join();
   co_return 0;
 }
 
-TEST(Loop, what_is_urgent_runs_first) {
+TEST(Loop, what_is_urgent_runs_first_with_looks_and_without) {
+  for (uint64_t look_ms : {0, 2}) {
+    auto loop = make_loop();
+    loop->look_between(look_ms);
+    std::string said;
+    EXPECT_EQ(loop->run(urgency_main(loop.get(), &said)), 0);
+    EXPECT_EQ(said, "12xyab") << look_ms;
+  }
+}
+
+// Each step of what is to run soon calls for something that is to run now.
+Task<void> call(Scope* urgent, std::string word, std::string* said) {
+  *said += word;
+  urgent->spawn(say("!", said));
+  co_return;
+}
+
+Task<int> soon_main(Loop* loop, std::string* said) {
+  loop->look_between(2);
+  Scope urgent(*loop, co_await current_scope());
+  urgent.set_urgency(Urgency::kNow);
+  Scope soon(*loop, co_await current_scope());
+  soon.set_urgency(Urgency::kSoon);
+  for (const char* word : {"a", "b", "c"}) soon.spawn(call(&urgent, word, said));
+  co_await soon.join();
+  co_await urgent.join();
+  co_return 0;
+}
+
+TEST(Loop, what_is_to_run_now_goes_before_the_next_that_is_to_run_soon) {
   auto loop = make_loop();
   std::string said;
-  EXPECT_EQ(loop->run(urgency_main(loop.get(), &said)), 0);
-  EXPECT_EQ(said, "12ab");
+  EXPECT_EQ(loop->run(soon_main(loop.get(), &said)), 0);
+  EXPECT_EQ(said, "a!b!c!");
 }
 
 constexpr int kLabourers = 20;
@@ -222,7 +256,7 @@ Task<int> knock_main(Loop* loop, uint64_t look_ms, std::string* said,
   Fd door(ends[0]);
   Fd knock(ends[1]);
   Scope urgent(*loop, co_await current_scope());
-  urgent.set_urgent(true);
+  urgent.set_urgency(Urgency::kNow);
   urgent.spawn(waiter(loop, door.get(), said));
   [[maybe_unused]] auto armed = co_await loop->sleep(1);
   Scope others(*loop, co_await current_scope());
@@ -274,7 +308,7 @@ Task<Result<std::string>> write_and_read(Loop* loop, std::string path) {
   std::string moved = path + ".moved";
   auto renamed = co_await loop->rename(path.c_str(), moved.c_str());
   if (!renamed) co_return std::unexpected(renamed.error());
-  struct statx info{};
+  struct statx info {};
   auto known = co_await loop->statx(moved.c_str(), STATX_SIZE, &info);
   if (!known) co_return std::unexpected(known.error());
   EXPECT_EQ(info.stx_size, text.size());
@@ -292,7 +326,7 @@ Task<Result<std::string>> write_and_read(Loop* loop, std::string path) {
 Task<int> file_main(Loop* loop) {
   auto text = co_await write_and_read(loop, testing::TempDir() + "dormouse_loop_test");
   EXPECT_TRUE(text) << (text ? "" : text.error().message);
-  co_return text && *text == "through the ring" ? 0 : 1;
+  co_return text&&* text == "through the ring" ? 0 : 1;
 }
 
 TEST(Loop, files_are_written_synced_renamed_and_read_through_the_ring) {

@@ -7,7 +7,7 @@ namespace dormouse::io {
 Scope::Scope(Loop& loop, Scope* parent) : loop_(loop), parent_(parent) {
   if (parent_ == nullptr) return;
   hook_ = parent_->hook_;
-  urgent_ = parent_->urgent_;
+  urgency_ = parent_->urgency_;
   cancelled_ = parent_->cancelled_;
   next_sibling_ = parent_->first_child_;
   if (next_sibling_ != nullptr) next_sibling_->prev_sibling_next_ = &next_sibling_;

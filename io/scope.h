@@ -41,6 +41,14 @@ class Pending {
 
 }  // namespace detail
 
+// What runs first of all that is ready, and is looked for while others run: see
+// Loop::look_between().
+enum class Urgency : uint8_t {
+  kNone,
+  kSoon,  // somebody waits, but nobody asked
+  kNow,
+};
+
 class Scope {
  public:
   // A child of `parent` (nullptr: a root). Outlived by its loop.
@@ -65,10 +73,9 @@ class Scope {
   bool cancelled() const { return cancelled_; }
   uint32_t running() const { return running_; }
 
-  // Its coroutines run before those of other scopes, and are looked for between these: see
-  // Loop::look_between(). Child scopes made later inherit it.
-  void set_urgent(bool urgent) { urgent_ = urgent; }
-  bool urgent() const { return urgent_; }
+  // Child scopes made later inherit it.
+  void set_urgency(Urgency urgency) { urgency_ = urgency; }
+  Urgency urgency() const { return urgency_; }
 
   void set_hook(ResumeHook* hook) { hook_ = hook; }
   ResumeHook* hook() const { return hook_; }
@@ -92,7 +99,7 @@ class Scope {
   Scope* joiner_scope_ = nullptr;
   uint32_t running_ = 0;
   bool cancelled_ = false;
-  bool urgent_ = false;
+  Urgency urgency_ = Urgency::kNone;
 };
 
 // Runs `task` for at most `timeout_ms`; then it is cancelled and, if that made it fail, the answer
