@@ -28,7 +28,7 @@ constexpr size_t kWatchMessagesMax = 1'000;
 constexpr uint64_t kHousekeepingMs = 1'000;
 // Most steps of a command are shorter (a store that is not in memory takes longer to open), so a
 // sleeper's command waits for one other's step, not for all that are ready.
-constexpr uint64_t kLookMs = 2;
+constexpr uint64_t kLookMs = 1;
 // A loop that is behind by less is only busy with one command.
 constexpr uint64_t kLateMs = 50;
 

@@ -60,14 +60,17 @@ class WorkerTest : public testing::Test {
 
   // A new session of a user; answers the den's end of its channel, and waits for nothing.
   io::Channel hand_over(const std::string& user, uint32_t uid) {
+    wire::DenToWorker begin;
+    begin.mutable_begin()->set_tag("l0");
+    return hand_over(user, uid, begin);
+  }
+  io::Channel hand_over(const std::string& user, uint32_t uid, const wire::DenToWorker& begin) {
     std::string home = directory_ + "/" + user;
     if (!std::filesystem::exists(home)) {
       EXPECT_EQ(mkdir(home.c_str(), 0700), 0);
       if (uid != getuid()) EXPECT_EQ(chown(home.c_str(), uid, uid), 0);
     }
     auto [den, workers] = channel_pair();
-    wire::DenToWorker begin;
-    begin.mutable_begin()->set_tag("l0");
     EXPECT_TRUE(wire::try_send(den, begin));
     wire::TrackerToWorker message;
     auto* serve = message.mutable_serve();
@@ -106,6 +109,28 @@ class WorkerTest : public testing::Test {
     return text;
   }
 
+  // Waits until the session sleeps; what came before is read over.
+  static wire::WorkerToDen::Parked park(io::Channel& den) {
+    auto message = role::next<wire::WorkerToDen>(den);
+    while (message.has_data()) message = role::next<wire::WorkerToDen>(den);
+    EXPECT_EQ(message.offer().directories_size(), 2);
+    wire::DenToWorker ready;
+    ready.mutable_ready()->set_number(message.offer().number());
+    EXPECT_TRUE(wire::try_send(den, ready));
+    message = role::next<wire::WorkerToDen>(den);
+    EXPECT_TRUE(message.has_park());
+    return message.park().parked();
+  }
+  static wire::DenToWorker resumption(const wire::WorkerToDen::Parked& parked) {
+    wire::DenToWorker message;
+    auto* begin = message.mutable_begin();
+    begin->set_purpose(wire::DenToWorker::INPUT);
+    begin->set_state(parked.state());
+    begin->set_mode(parked.mode());
+    begin->set_idle_tag(parked.idle_tag());
+    return message;
+  }
+
   std::string directory_;
   role::TestMaster master_;
   io::Channel tracker_;
@@ -122,15 +147,7 @@ TEST_F(WorkerTest, serves_parks_and_retires_inside_its_sandbox) {
   EXPECT_THAT(text, HasSubstr("p OK [APPENDUID"));
   EXPECT_THAT(text, HasSubstr("* 1 EXISTS"));
   EXPECT_THAT(text, HasSubstr("\"text\" \"plain\""));
-  auto offer = role::next<wire::WorkerToDen>(den);
-  ASSERT_TRUE(offer.has_offer());
-  EXPECT_EQ(offer.offer().directories_size(), 2);
-  wire::DenToWorker ready;
-  ready.mutable_ready()->set_number(offer.offer().number());
-  ASSERT_TRUE(wire::try_send(den, ready));
-  auto park = role::next<wire::WorkerToDen>(den);
-  ASSERT_TRUE(park.has_park());
-  EXPECT_EQ(park.park().parked().idle_tag(), "i");
+  EXPECT_EQ(park(den).idle_tag(), "i");
   den.close();
   wire::WorkerToTracker ended;
   while (!ended.has_ended()) ended = role::next<wire::WorkerToTracker>(tracker_);
@@ -151,21 +168,25 @@ TEST_F(WorkerTest, tells_how_late_its_loop_was) {
   EXPECT_GT(told.load().late_ms(), 0u);
 }
 
-TEST_F(WorkerTest, new_sessions_open_their_stores_behind_what_is_urgent) {
+TEST_F(WorkerTest, new_sessions_open_their_stores_behind_a_sleepers_command) {
   constexpr size_t kSessions = 40;
   start(false);
-  // All are there at once, and the probe behind them all; it is as urgent as a sleeper's command.
+  wire::DenToWorker input;
+  {
+    io::Channel den = serve("ada", getuid());
+    say(den, "s SELECT INBOX\r\ni IDLE\r\n");
+    input = resumption(park(den));
+  }
+  // All are there at once, the sleeper behind the new ones.
   ASSERT_EQ(kill(master_.child(), SIGSTOP), 0);
   std::vector<io::Channel> dens;
   for (size_t i = 0; i < kSessions; ++i) {
     dens.push_back(hand_over(fmt::format("user{}", i), getuid()));
   }
-  wire::TrackerToWorker probe;
-  probe.mutable_probe()->set_number(42);
-  ASSERT_TRUE(wire::try_send(tracker_, probe));
+  io::Channel sleeper = hand_over("ada", getuid(), input);
+  say(sleeper, "DONE\r\nn NOOP\r\n");
   ASSERT_EQ(kill(master_.child(), SIGCONT), 0);
-  wire::WorkerToTracker told;
-  while (!told.has_probed()) told = role::next<wire::WorkerToTracker>(tracker_);
+  EXPECT_THAT(read_until(sleeper, "n OK"), HasSubstr("i OK"));
   size_t opened = size_t(std::ranges::count_if(dens, [](io::Channel& den) {
     pollfd readable{.fd = den.fd(), .events = POLLIN, .revents = 0};
     return poll(&readable, 1, 0) == 1;
