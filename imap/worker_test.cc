@@ -235,7 +235,7 @@ TEST_F(WorkerTest, every_session_acts_as_its_own_user) {
   for (int i = 0; i < 2; ++i) {
     std::string home = directory_ + "/" + users[i];
     for (const auto& entry : std::filesystem::recursive_directory_iterator(home)) {
-      struct stat info {};
+      struct stat info{};
       ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
       EXPECT_EQ(info.st_uid, kMailUids[i]) << entry.path();
       EXPECT_EQ(info.st_gid, kMailUids[i]) << entry.path();

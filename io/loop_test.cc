@@ -308,7 +308,7 @@ Task<Result<std::string>> write_and_read(Loop* loop, std::string path) {
   std::string moved = path + ".moved";
   auto renamed = co_await loop->rename(path.c_str(), moved.c_str());
   if (!renamed) co_return std::unexpected(renamed.error());
-  struct statx info {};
+  struct statx info{};
   auto known = co_await loop->statx(moved.c_str(), STATX_SIZE, &info);
   if (!known) co_return std::unexpected(known.error());
   EXPECT_EQ(info.stx_size, text.size());
@@ -326,7 +326,7 @@ Task<Result<std::string>> write_and_read(Loop* loop, std::string path) {
 Task<int> file_main(Loop* loop) {
   auto text = co_await write_and_read(loop, testing::TempDir() + "dormouse_loop_test");
   EXPECT_TRUE(text) << (text ? "" : text.error().message);
-  co_return text&&* text == "through the ring" ? 0 : 1;
+  co_return text && *text == "through the ring" ? 0 : 1;
 }
 
 TEST(Loop, files_are_written_synced_renamed_and_read_through_the_ring) {
