@@ -45,7 +45,8 @@ void Watch::start() {
   for (const std::string& reason : stores_.reasons()) {
     role::log_warning("not_under_fanotify", {{"store", reason}});
   }
-  for (ChangeSource* source : sources()) scope_.spawn(listen(source));
+  loop_.look_between(kLookMs);
+  scope_.spawn(listen_all());
   for (const NoticeSocket& socket : notice_sockets_) scope_.spawn(notices_.run(&socket, this));
   scope_.spawn(settle());
 }
@@ -58,6 +59,17 @@ io::Task<void> Watch::settle() {
     if (!co_await loop_.sleep(kSettleStepMs)) co_return;
     for (ChangeSource* source : sources()) source->take_queued(*this);
   }
+}
+
+// What changed goes before what dens ask for: in a storm of logins that is two directories each.
+// Polling is no news until it has looked, which is long work of its own.
+io::Task<void> Watch::listen_all() {
+  io::Scope scope(loop_, &scope_);
+  scope.set_urgency(io::Urgency::kNow);
+  for (ChangeSource* source : sources()) {
+    (source == polling_.get() ? scope_ : scope).spawn(listen(source));
+  }
+  co_await scope.join();
 }
 
 io::Task<void> Watch::listen(ChangeSource* source) {

@@ -42,7 +42,10 @@ class Watch final : public ChangeSink, public NoticeSink {
   static constexpr size_t kPendingMax = 65'536;
   // Answers and notices on their way to one den. At half of it its requests stay in its socket.
   static constexpr size_t kOutboxMessages = 64;
-  static constexpr uint32_t kTurnMessages = 32;
+  // Of one den, until others have run.
+  static constexpr uint32_t kTurnMessages = 8;
+  // Within a turn, until it looks for what changed meanwhile.
+  static constexpr uint64_t kLookMs = 1;
   // To one worker: nothing but Mode, which changes once.
   static constexpr size_t kWorkerOutboxMessages = 4;
   // A den announces what arrived after its session's mailbox was last looked at, so after_ms must
@@ -123,6 +126,7 @@ class Watch final : public ChangeSink, public NoticeSink {
   ChangeSource& primary() const;
   ChangeSource* source_of(DirectoryKey key) const;
   std::vector<ChangeSource*> sources() const;
+  io::Task<void> listen_all();
   io::Task<void> listen(ChangeSource* source);
   io::Task<void> serve(std::unique_ptr<Den> den);
   io::Task<std::string> read_all(Den* den);

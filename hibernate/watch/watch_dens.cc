@@ -50,9 +50,12 @@ void Watch::link(role::Link link) {
 
 io::Task<void> Watch::serve(std::unique_ptr<Den> den) {
   den->scope.spawn(den->outbox.run());
-  den->scope.spawn(tell(den.get()));
+  io::Scope notices(loop_, &den->scope);
+  notices.set_urgency(io::Urgency::kNow);
+  notices.spawn(tell(den.get()));
   std::string reason = co_await den->scope.run(read_all(den.get()));
   den->end(std::move(reason));
+  co_await notices.join();
   co_await den->scope.join();
   if (scope_.cancelled()) co_return;
   role::log_info("link_ended",
