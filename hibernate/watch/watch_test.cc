@@ -60,6 +60,28 @@ TEST(Watch, tells_each_den_its_own_watches_by_polling) {
       "polling");
 }
 
+// Dens that take in many sessions at once ask for as many watches.
+io::Task<void> tells_before_it_answers(Rig* rig) {
+  constexpr uint32_t kDens = 5;
+  constexpr uint32_t kEach = 30;
+  io::Channel sleepers = co_await rig->greeted(0);
+  EXPECT_TRUE(co_await rig->subscribe(&sleepers, 1, {"a"}));
+  std::vector<io::Channel> others;
+  for (uint32_t i = 1; i <= kDens; ++i) others.push_back(co_await rig->greeted(i));
+  for (io::Channel& other : others) {
+    for (uint32_t i = 0; i < kEach; ++i) rig->send_subscribe(other, i, {i % 2 == 0 ? "b" : "c"});
+  }
+  rig->touch("a/1");
+  auto changed = co_await rig->next(&sleepers);
+  uint32_t answered = 0;
+  for (io::Channel& other : others) {
+    while (other.try_receive()) ++answered;
+  }
+  EXPECT_THAT(watches_of(changed), testing::ElementsAre(1));
+  EXPECT_LT(answered, kDens * kEach / 2);
+}
+TEST(Watch, what_changed_goes_before_what_dens_ask_for) { run_with_rig(tells_before_it_answers); }
+
 io::Task<void> refuses(Rig* rig) {
   io::Channel den = co_await rig->greeted(0);
   EXPECT_FALSE(co_await rig->subscribe(&den, 1, {"a", "nowhere"}));
