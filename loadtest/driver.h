@@ -19,7 +19,8 @@
 //
 // Every answer has "command", "ok" and, where it is not ok, "error"; rates are per second, 0 means
 // all at once; timeout counts from the last act. Load is open-loop: act k is due at start + k/rate
-// whatever the server does, and latencies count from when it was due.
+// (in hold each kind has a fraction of its interval more) whatever the server does, and latencies
+// count from when it was due.
 
 #include <cstdint>
 #include <deque>

@@ -42,7 +42,7 @@ class Watch final : public ChangeSink, public NoticeSink {
   static constexpr size_t kPendingMax = 65'536;
   // Answers and notices on their way to one den. At half of it its requests stay in its socket.
   static constexpr size_t kOutboxMessages = 64;
-  // Of one den, until others have run.
+  // Of one den or worker, until others have run.
   static constexpr uint32_t kTurnMessages = 8;
   // Within a turn, until it looks for what changed meanwhile.
   static constexpr uint64_t kLookMs = 1;
