@@ -16,11 +16,17 @@ constexpr uint64_t kTickMs = 1000;
 constexpr uint64_t kTrackerWaitMs = 30'000;
 // Half a TLS record is completed within this time or the connection is broken.
 constexpr uint64_t kDrowsyMs = 60'000;
+// A turn may hold hundreds of sessions' steps, some 50 us each: in between it is seen what sleepers
+// say, and what the watch says of them.
+constexpr uint64_t kLookMs = 1;
 
 }  // namespace
 
 Den::Den(role::Process& process, Slab slab, tls::RecordCrypto crypto)
     : process_(process),
+      woken_(process.loop(), &process.scope()),
+      pushed_(process.loop(), &process.scope()),
+      never_(process.loop()),
       slab_(std::move(slab)),
       crypto_(std::move(crypto)),
       wheel_(slab_.slots(), kWheelGranularityMs, process.loop().now_ms()),
@@ -28,7 +34,10 @@ Den::Den(role::Process& process, Slab slab, tls::RecordCrypto crypto)
       refreshes_(slab_.slots()),
       coalescer_(process.settings().den().coalesce_ms()),
       tracker_up_(process.loop()),
-      started_ms_(process.loop().now_ms()) {}
+      started_ms_(process.loop().now_ms()) {
+  woken_.set_urgency(io::Urgency::kNow);
+  pushed_.set_urgency(io::Urgency::kSoon);
+}
 
 Den::~Den() = default;
 
@@ -44,6 +53,8 @@ Result<std::unique_ptr<Den>> Den::create(role::Process& process, Slab slab) {
 }
 
 Result<> Den::start() {
+  process_.loop().look_between(kLookMs);
+  process_.scope().spawn(keep_sessions());
   adopt();
   process_.scope().spawn(tick());
   return {};
@@ -57,7 +68,27 @@ void Den::start_session(uint32_t slot, Session::Purpose purpose, RecordParts par
   if (sweep) raw->set_sweep();
   sessions_[slot] = std::move(session);
   raw->set_pending(std::move(input), std::move(output));
-  process_.scope().spawn(raw->live());
+  scope_of(purpose).spawn(raw->live());
+}
+
+// A sleeper's word goes before what is pushed, and both before those that come in.
+io::Scope& Den::scope_of(Session::Purpose purpose) {
+  if (process_.scope().cancelled()) return process_.scope();  // keep_sessions() waits no longer
+  switch (purpose) {
+    case wire::DenToWorker::INPUT:
+      return woken_;
+    case wire::DenToWorker::REFRESH:
+      return pushed_;
+    default:
+      return process_.scope();
+  }
+}
+
+// The scopes of sessions end with the process's.
+io::Task<void> Den::keep_sessions() {
+  [[maybe_unused]] auto ended = co_await never_.wait();
+  co_await woken_.join();
+  co_await pushed_.join();
 }
 
 bool Den::publish(uint32_t slot, const RecordParts& parts, std::span<const std::byte> goes_out) {

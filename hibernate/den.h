@@ -36,6 +36,8 @@
 
 namespace dormouse::hibernate {
 
+struct LinkLife;
+
 struct DenCounters {
   uint64_t handed_over = 0;  // connections from login
   uint64_t closed = 0;
@@ -135,6 +137,8 @@ class Den final : public role::Role, public io::SocketEvents {
   // den.cc
   void start_session(uint32_t slot, Session::Purpose purpose, RecordParts parts,
                      ClientStream stream, std::string input, tls::Bytes output, bool sweep);
+  io::Scope& scope_of(Session::Purpose purpose);
+  io::Task<void> keep_sessions();
   void release(uint32_t slot, const std::string& user, const Address& address, uint64_t session);
   void release_parked(uint32_t slot);
   io::Task<void> tick();
@@ -181,6 +185,7 @@ class Den final : public role::Role, public io::SocketEvents {
   // den_links.cc
   io::Task<void> serve_login(role::Link link);
   io::Task<void> serve_tracker(role::Link link);
+  io::Task<void> hear_tracker(LinkLife& life);
   void handover(wire::LoginToDen::Handover handover, io::Fd socket);
   void tracker_said(const wire::TrackerToDen& message);
   void send_census();
@@ -190,12 +195,16 @@ class Den final : public role::Role, public io::SocketEvents {
 
   // den_watch.cc
   io::Task<void> serve_watch(role::Link link);
+  io::Task<void> hear_watch(LinkLife& life);
   void watch_said(const wire::WatchToDen& message);
   bool in_watched_store(std::string_view handle) const;
   void subscribe(WatchId watch, const std::vector<std::string>& directories);
   void subscribe_all();
 
   role::Process& process_;
+  io::Scope woken_;   // sessions of sleepers that have spoken
+  io::Scope pushed_;  // refreshes
+  io::Event never_;   // for keep_sessions()
   Slab slab_;
   tls::RecordCrypto crypto_;
   std::unique_ptr<io::SocketTable> table_;

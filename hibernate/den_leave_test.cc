@@ -29,17 +29,20 @@ TEST_F(DenTest, those_who_stay_are_heard_before_the_many_who_leave) {
   }
   // A network fails, and then somebody asks for what the den cannot answer. All of it lies there
   // when the den looks.
-  ASSERT_EQ(::kill(den_, SIGSTOP), 0);
+  stop_den();
   leaving.clear();
   stays.say("DONE\r\na3 UNSELECT\r\n");
-  ASSERT_EQ(::kill(den_, SIGCONT), 0);
+  let_den_on();
   size_t ended = 0;
   std::optional<size_t> ended_before;
   while (ended < kLeaving || !ended_before) {
-    auto said = must_receive<wire::DenToTracker>(tracker_).message;
-    ASSERT_NE(said.kind_case(), wire::DenToTracker::KIND_NOT_SET);
-    if (said.has_attach()) ended_before = ended;
-    ended += said.has_closed() ? 1 : 0;
+    auto said = must_receive<wire::DenToTracker>(tracker_);
+    ASSERT_NE(said.message.kind_case(), wire::DenToTracker::KIND_NOT_SET);
+    if (said.message.has_attach()) {
+      ended_before = ended;
+      worker_ = io::Channel(std::move(said.fds[0]));
+    }
+    ended += said.message.has_closed() ? 1 : 0;
   }
   EXPECT_LT(*ended_before, kLeaving / 2);
   stays.hears("a2 OK Idle completed.\r\n");
@@ -49,10 +52,10 @@ TEST_F(DenTest, those_who_stay_are_heard_before_the_many_who_leave) {
 TEST_F(DenTest, last_words_of_one_who_leaves_are_obeyed) {
   Client client = open_session();
   park(client, "state-1");
-  ASSERT_EQ(::kill(den_, SIGSTOP), 0);
+  stop_den();
   client.say("DONE\r\na3 STORE 1 +FLAGS (\\Deleted)\r\n");
   client.says_no_more();
-  ASSERT_EQ(::kill(den_, SIGCONT), 0);
+  let_den_on();
   EXPECT_EQ(attached().user(), "alice");
   EXPECT_EQ(must_receive<wire::DenToWorker>(worker_).message.begin().purpose(),
             wire::DenToWorker::INPUT);

@@ -19,6 +19,8 @@ namespace {
 // Messages of some 100-300 bytes that a peer has not read yet.
 constexpr size_t kTrackerOutboxMax = 65'536;
 constexpr size_t kLoginOutboxMax = 64;
+// Of one login, before others have their turn: some 100 us each.
+constexpr uint32_t kTurnHandovers = 4;
 // Two TLS records' worth each way (login_den.proto).
 constexpr size_t kPendingBytesMax = 36 * 1024;
 
@@ -45,7 +47,7 @@ io::Task<void> Den::serve_login(role::Link link) {
   logins_.push_back(&life.outbox);
   told_load_ = UINT32_MAX;
   tell_load();
-  while (true) {
+  for (uint32_t taken = 1;; ++taken) {
     auto got = co_await wire::receive<wire::LoginToDen>(loop(), life.peer.channel);
     if (!got) {
       if (got.error().kind != ErrorKind::kClosed) {
@@ -56,6 +58,8 @@ io::Task<void> Den::serve_login(role::Link link) {
     if (got->message.has_handover() && got->fd_count == 1) {
       handover(std::move(*got->message.mutable_handover()), std::move(got->fds[0]));
     }
+    if (taken % kTurnHandovers != 0) continue;
+    if (auto turn = co_await loop().yield(); !turn) break;
   }
   std::erase(logins_, &life.outbox);
   life.scope.cancel();
@@ -122,24 +126,15 @@ void Den::tell_load() {
 }
 
 io::Task<void> Den::serve_tracker(role::Link link) {
-  LinkLife life(loop(), co_await io::current_scope(), std::move(link), kTrackerOutboxMax);
+  // It says what becomes of sleepers' sessions, too: those would hear it too late.
+  io::Scope answers(loop(), co_await io::current_scope());
+  answers.set_urgency(io::Urgency::kNow);
+  LinkLife life(loop(), &answers, std::move(link), kTrackerOutboxMax);
   tracker_ = &life.outbox;
   send_census();
   tracker_up_.set();
   start_refreshes();
-  while (true) {
-    auto got = co_await wire::receive<wire::TrackerToDen>(loop(), life.peer.channel);
-    if (got) {
-      if (auto valid = wire::validate(got->message, got->fd_count); !valid) {
-        got = std::unexpected(valid.error());
-      }
-    }
-    if (!got) {
-      role::log_warning("tracker-link-ended", {{"error", got.error().message}});
-      break;
-    }
-    tracker_said(got->message);
-  }
+  co_await answers.run(hear_tracker(life));
   if (tracker_ == &life.outbox) {
     tracker_ = nullptr;
     tracker_up_.clear();
@@ -152,6 +147,23 @@ io::Task<void> Den::serve_tracker(role::Link link) {
   }
   life.scope.cancel();
   co_await life.scope.join();
+}
+
+// Until the link ends.
+io::Task<void> Den::hear_tracker(LinkLife& life) {
+  while (true) {
+    auto got = co_await wire::receive<wire::TrackerToDen>(loop(), life.peer.channel);
+    if (got) {
+      if (auto valid = wire::validate(got->message, got->fd_count); !valid) {
+        got = std::unexpected(valid.error());
+      }
+    }
+    if (!got) {
+      role::log_warning("tracker-link-ended", {{"error", got.error().message}});
+      co_return;
+    }
+    tracker_said(got->message);
+  }
 }
 
 bool Den::post_to_tracker(const wire::DenToTracker& message, io::Fd fd) {

@@ -37,8 +37,18 @@ std::optional<uint64_t> topic_of_kept(const std::string& kept) {
 }  // namespace
 
 io::Task<void> Den::serve_watch(role::Link link) {
-  LinkLife life(loop(), co_await io::current_scope(), std::move(link), kWatchOutboxMax);
+  io::Scope news(loop(), co_await io::current_scope());
+  news.set_urgency(io::Urgency::kNow);
+  LinkLife life(loop(), &news, std::move(link), kWatchOutboxMax);
   watch_ = &life.outbox;
+  co_await news.run(hear_watch(life));
+  if (watch_ == &life.outbox) watch_ = nullptr;
+  life.scope.cancel();
+  co_await life.scope.join();
+}
+
+// Until the link ends.
+io::Task<void> Den::hear_watch(LinkLife& life) {
   bool mode_known = false;
   while (true) {
     auto got = co_await wire::receive<wire::WatchToDen>(loop(), life.peer.channel);
@@ -49,7 +59,7 @@ io::Task<void> Den::serve_watch(role::Link link) {
     }
     if (!got) {
       role::log_warning("watch-link-ended", {{"error", got.error().message}});
-      break;
+      co_return;
     }
     // Its first word is what it keys by; only then can directories be named to it.
     if (got->message.has_mode()) {
@@ -64,9 +74,6 @@ io::Task<void> Den::serve_watch(role::Link link) {
       watch_said(got->message);
     }
   }
-  if (watch_ == &life.outbox) watch_ = nullptr;
-  life.scope.cancel();
-  co_await life.scope.join();
 }
 
 void Den::watch_said(const wire::WatchToDen& message) {

@@ -173,6 +173,16 @@ class DenTest : public testing::Test {
     den_ = -1;
   }
 
+  // What comes until it is let on lies there when the den looks, all of it. (A SIGCONT undoes a
+  // SIGSTOP that has not arrived.)
+  void stop_den() {
+    int status = 0;
+    ASSERT_EQ(::kill(den_, SIGSTOP), 0);
+    ASSERT_EQ(::waitpid(den_, &status, WUNTRACED), den_);
+    ASSERT_TRUE(WIFSTOPPED(status)) << "the den ended by itself";
+  }
+  void let_den_on() { ASSERT_EQ(::kill(den_, SIGCONT), 0); }
+
   // From here on the den stands still before and after each of its system calls until it is let on.
   // False: tracing is not permitted here.
   bool trace_den() {
