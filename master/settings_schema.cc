@@ -235,7 +235,8 @@ constexpr std::array kSchema = {
                [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_min_workers(u32(v)); }},
     SettingKey{
         "tracker.sessions_per_worker", Type::kCount, "500", 1, 100'000, "", "",
-        "tracker.sessions_per_worker", "Awake sessions of one worker.",
+        "tracker.sessions_per_worker",
+        "Awake sessions of one worker; an eighth of them is left to sleepers that speak.",
         [](Settings& s, const V& v) { s.wire.mutable_tracker()->set_sessions_per_worker(u32(v)); }},
     SettingKey{
         "tracker.sessions_per_user", Type::kCount, "100", 0, 1'000'000, "", "",

@@ -52,11 +52,15 @@ Placement::Fit Placement::fit(const Worker& worker, const Wish& wish) const {
   return Fit::kNone;
 }
 
+uint32_t Placement::places(const Wish& wish) const {
+  uint32_t all = settings_.sessions_per_worker;
+  return wish.woken ? all : all - all / kWokenShare;
+}
+
 // Refreshes of a user who is here already share that user's sync with those under way, so they
 // take a place of four times as many.
 bool Placement::has_room(const Worker& worker, const Wish& wish) const {
-  if (worker.retiring || worker.busy || worker.load() >= settings_.sessions_per_worker)
-    return false;
+  if (worker.retiring || worker.busy || worker.load() >= places(wish)) return false;
   if (!wish.refresh) return true;
   bool shares = wish.awake && worker.id == wish.affinity;
   return worker.refreshes < settings_.refreshes_per_worker * (shares ? 4 : 1);
@@ -99,7 +103,7 @@ void Placement::begin_round() {
 // Counts on room at a worker that is being started.
 bool Placement::promise(const Wish& wish) {
   for (Starting& starting : starting_) {
-    if (starting.promised >= settings_.sessions_per_worker) continue;
+    if (starting.promised >= places(wish)) continue;
     Worker future;
     future.uid = starting.what.uid;
     future.any_uid = starting.what.switch_identity;
@@ -117,8 +121,7 @@ bool Placement::may_start(const Wish& wish, uint64_t now_ms) const {
   size_t workers = workers_.size() + starting_.size();
   if (wish.refresh && workers >= std::max(settings_.refresh_workers_max, 1u) &&
       std::ranges::any_of(workers_, [&](const Worker& worker) {
-        return !worker.retiring && worker.load() < settings_.sessions_per_worker &&
-               fit(worker, wish) <= Fit::kEmpty;
+        return !worker.retiring && worker.load() < places(wish) && fit(worker, wish) <= Fit::kEmpty;
       })) {
     return false;
   }
@@ -218,7 +221,7 @@ uint32_t Placement::places_permille() const {
   uint64_t taken = 0;
   uint64_t places = std::max(settings_.workers_max, 1u);
   if (settings_.policy == Policy::kShared) {
-    places *= std::max(settings_.sessions_per_worker, 1u);
+    places *= std::max(this->places(Wish{}), 1u);
     for (const Worker& worker : workers_) taken += worker.load();
   } else {
     taken = uint64_t(std::ranges::count_if(workers_, [](auto& w) { return w.load() > 0; }));

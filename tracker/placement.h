@@ -51,6 +51,7 @@ struct Wish {
   bool awake = false;             // and most likely has it now
   WorkerId avoid = kNoWorker;     // lost this session once already
   bool refresh = false;           // nobody waits for the answer
+  bool woken = false;             // a sleeper has spoken
 };
 
 struct WorkerStart {
@@ -82,6 +83,9 @@ class Placement {
   // The master answers in milliseconds; a start without answer is forgotten so that it cannot hold
   // a place for ever. A worker that comes later is welcome.
   static constexpr uint64_t kStartTimeoutMs = 30'000;
+  // Of a worker's places, one in so many is left to sleepers that have spoken: those who come in
+  // can wait for a worker that is starting, those who are there should not.
+  static constexpr uint32_t kWokenShare = 8;
   // After a failed start: doubled each time, so that a broken installation is not forked to death.
   static constexpr uint64_t kBackoffFirstMs = 500;
   static constexpr uint64_t kBackoffLastMs = 30'000;
@@ -132,8 +136,8 @@ class Placement {
     uint32_t load() const { return sessions + foreign; }
   };
   const std::vector<Worker>& workers() const { return workers_; }
-  // Of all places at workers, in permille: those that are taken; where a worker serves one user or
-  // uid only, the workers that are in use.
+  // Of all places at workers that anybody may have, in permille: those that are taken; where a
+  // worker serves one user or uid only, the workers that are in use.
   uint32_t places_permille() const;
   size_t starting() const { return starting_.size(); }
   uint64_t starts_failed() const { return starts_failed_; }
@@ -151,6 +155,7 @@ class Placement {
   Fit fit(const Worker& worker, const Wish& wish) const;
   Worker* choose(const Wish& wish, bool avoided_too, Fit worst);
   bool promise(const Wish& wish);
+  uint32_t places(const Wish& wish) const;
   bool has_room(const Worker& worker, const Wish& wish) const;
   bool may_start(const Wish& wish, uint64_t now_ms) const;
   WorkerStart begin_start(const Wish& wish, uint64_t now_ms);

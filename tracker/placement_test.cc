@@ -92,14 +92,34 @@ TEST(Placement, refreshes_start_a_worker_where_none_fits_or_none_has_a_place) {
 }
 
 TEST(Placement, places_are_sessions_where_workers_are_shared_and_workers_where_not) {
-  Placement shared(settings(Policy::kShared, 2, 10));
+  Placement shared(settings(Policy::kShared, 2, 11));
   EXPECT_EQ(shared.places_permille(), 0u);
   shared.worker_up(1, 0, "", 0, 0);
   shared.place(wish_of("alice", 1), 0);
-  EXPECT_EQ(shared.places_permille(), 50u);
+  EXPECT_EQ(shared.places_permille(), 50u) << "one of 2 x 10";
   Placement own(settings(Policy::kPerUser, 4, 10));
   place(own, wish_of("alice", 1));
   EXPECT_EQ(own.places_permille(), 250u);
+}
+
+TEST(Placement, an_eighth_of_a_workers_places_is_left_to_sleepers_that_speak) {
+  Placement placement(settings(Policy::kShared, 1, 16));
+  placement.worker_up(1, 0, "", 0, 0);
+  for (int i = 0; i < 14; ++i) EXPECT_EQ(placement.place(wish_of("alice", 1), 0).worker, 1u);
+  EXPECT_EQ(placement.places_permille(), 1000u);
+  EXPECT_EQ(placement.place(wish_of("bob", 2), 0).kind, Kind::kFull);
+  Wish refresh = wish_of("carol", 3);
+  refresh.refresh = true;
+  EXPECT_EQ(placement.place(refresh, 0).kind, Kind::kFull);
+  Wish woken = wish_of("dave", 4);
+  woken.woken = true;
+  EXPECT_EQ(placement.place(woken, 0).worker, 1u);
+  EXPECT_EQ(placement.place(woken, 0).worker, 1u);
+  EXPECT_EQ(placement.place(woken, 0).kind, Kind::kFull);
+  placement.session_ended(1, 0);
+  placement.session_ended(1, 0);
+  EXPECT_EQ(placement.place(wish_of("bob", 2), 0).kind, Kind::kFull);
+  EXPECT_EQ(placement.place(woken, 0).worker, 1u);
 }
 
 TEST(Placement, shared_spreads_users_and_keeps_a_users_sessions_together) {

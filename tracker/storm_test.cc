@@ -173,7 +173,7 @@ io::Task<void> strain(Rig* rig) {
   for (int i = 0; i < 100 && rig->strains.back().places_permille() == 0; ++i) {
     co_await rig->settle();
   }
-  EXPECT_EQ(rig->strains.back().places_permille(), 25u) << "one of 4 x 10";
+  EXPECT_EQ(rig->strains.back().places_permille(), 27u) << "one of 4 x 9";
   rig->send_ended(worker, 7);
   for (int i = 0; i < 100 && rig->strains.back().places_permille() != 0; ++i) {
     co_await rig->settle();

@@ -209,6 +209,9 @@ io::Task<void> adopted(Rig* rig) {
   co_await rig->settle();
   EXPECT_EQ(rig->starts.size(), 1u) << "the old worker is full of sessions of before";
   rig->send_ended(worker, 4711);
+  co_await rig->settle();
+  EXPECT_EQ(rig->starts.size(), 1u);
+  rig->send_ended(worker, 4712);  // the tenth place is a woken sleeper's
   auto serve = co_await rig->next<TrackerToWorker>(&worker);
   EXPECT_EQ(serve.serve().session(), 1u);
 }

@@ -67,7 +67,8 @@ WakeQueue::Verdict Tracker::offer(Waiting& entry) {
             .affinity = user.worker,
             .awake = user.awake > 0,
             .avoid = entry.avoid,
-            .refresh = is_refresh(entry)};
+            .refresh = is_refresh(entry),
+            .woken = entry.rank == Rank::kInput};
   Placed placed = placement_.place(wish, loop_.now_ms());
   if (placed.start) ask_for_worker(*placed.start);
   if (placed.retire != kNoWorker) retire(placed.retire);
