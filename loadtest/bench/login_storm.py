@@ -4,7 +4,8 @@ connect at once, each trying again until it is in. Told: how long that takes, wh
 or lost, and how long the sleepers waited meanwhile, beside the same without a storm.
 
 Server and clients share the machine. The process whose sleepers are measured is given real-time
-priority (its work is small): otherwise half of what it measures is its own wait for a CPU.
+priority (its work is small): otherwise half of what it measures is its own wait for a CPU. Beside it
+wake_floor.py tells what two bare processes take to pass a byte on meanwhile ("floor", ms).
 
     loadtest/bench/login_storm.py --build build/release --admission auto
     loadtest/bench/login_storm.py --build build/release --admission off --wake-goal 0ms
@@ -19,6 +20,7 @@ import threading
 import time
 
 import rig
+from wake_floor import Floor
 
 
 def arguments():
@@ -96,10 +98,11 @@ class Storm:
         self.watch.join()
 
 
-def held(load, args, what):
+def held(load, floor, args, what):
     """One kind after the other, since their goals are not the same."""
     before = rig.cpu_times()
     acts = (f"deliver={args.rate} done={args.rate}" if what == "mail" else f"command={args.rate}")
+    floor.begin(args.hold, 2 * args.rate)
     answer = load.ask(f"hold {args.hold} {acts} timeout={args.patience}")
     told = {"answers": rig.percentiles(answer["answers"]), "missing": answer["missing"]}
     if what == "mail":
@@ -108,6 +111,7 @@ def held(load, args, what):
     after = rig.cpu_times()
     for name in ("idle", "stolen"):  # by the host of a virtual machine
         told[f"cpu_{name}_percent"] = rig.cpu_percent(before, after, name)
+    told["floor"] = floor.answer()
     print(json.dumps({what: told}), flush=True)
     return {what: told}
 
@@ -133,13 +137,14 @@ def main():
         load.ask(f"wait-connected timeout={args.patience}")
         load.ask("wait-parked timeout=120")
         rig.measure_first(load.process)
-        result["quiet"] = [held(load, args, "mail"), held(load, args, "commands")]
+        floor = Floor()
+        result["quiet"] = [held(load, floor, args, "mail"), held(load, floor, args, "commands")]
         storm = Storm(binary, server, args, folder)
         try:
             while storm.running() and time.monotonic() - storm.began < 2 * args.patience:
-                result["storm"].append(held(load, args, "mail"))
+                result["storm"].append(held(load, floor, args, "mail"))
                 if storm.running():
-                    result["storm"].append(held(load, args, "commands"))
+                    result["storm"].append(held(load, floor, args, "commands"))
         finally:
             storm.close()
         result["seconds"] = storm.seconds
@@ -150,6 +155,7 @@ def main():
         print(json.dumps({name: result[name] for name in
                           ("seconds", "clients", "sleepers", "server")}, indent=1), flush=True)
         load.close()
+        floor.close()
     if args.json:
         with open(args.json, "w", encoding="ascii") as out:
             json.dump(result, out, indent=1)
