@@ -14,11 +14,15 @@ namespace {
 // The longest sleep of a turn with nothing due: only bounds how late a clock jump is noticed.
 constexpr uint64_t kIdleWaitMs = 60'000;
 
-uint64_t monotonic_ms() {
+constexpr uint64_t kBusyWindowMs = 200;
+
+uint64_t clock_us(clockid_t clock) {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return uint64_t(now.tv_sec) * 1000 + uint64_t(now.tv_nsec) / 1'000'000;
+  clock_gettime(clock, &now);
+  return uint64_t(now.tv_sec) * 1'000'000 + uint64_t(now.tv_nsec) / 1'000;
 }
+
+uint64_t monotonic_ms() { return clock_us(CLOCK_MONOTONIC) / 1'000; }
 
 }  // namespace
 
@@ -204,6 +208,22 @@ void Loop::wait() {
         "io_uring_enter fails only when busy or interrupted");
   }
   reap();
+  if (told_busy_ && now_ms_ >= busy_since_ms_ + kBusyWindowMs) note_busy();
+}
+
+void Loop::tell_busy(std::function<void(unsigned permille)> told) {
+  told_busy_ = std::move(told);
+  busy_since_ms_ = monotonic_ms();
+  cpu_us_ = clock_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
+// Permille are microseconds of each millisecond.
+void Loop::note_busy() {
+  uint64_t cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+  auto permille = unsigned((cpu_us - cpu_us_) / (now_ms_ - busy_since_ms_));
+  busy_since_ms_ = now_ms_;
+  cpu_us_ = cpu_us;
+  told_busy_(permille);
 }
 
 bool Loop::sleeps_as_iowait() const {

@@ -88,6 +88,10 @@ class Loop {
   // ends.
   void look_between(uint64_t ms) { look_ms_ = ms; }
 
+  // From now on `told` hears how much of a CPU this thread took, in permille, of each 200 ms
+  // or more: after the first turn that ends later, so a loop that sleeps is not woken for it.
+  void tell_busy(std::function<void(unsigned permille)> told);
+
   uint64_t now_ms() const { return now_ms_; }  // CLOCK_MONOTONIC, taken once per turn
 
   RingOp poll(int fd, uint32_t events);                         // answers the events that are ready
@@ -148,6 +152,7 @@ class Loop {
   void resume(const Runnable& runnable);
   void run_timers();
   void wait();
+  void note_busy();
   int submit_and_sleep(uint64_t wait_ms);
   uint32_t reap();
   void keep_former();
@@ -164,6 +169,9 @@ class Loop {
   // Of urgent coroutines' steps in a row; then another runs, so that they cannot starve the others.
   static constexpr unsigned kUrgentRoundsMax = 16;
   uint64_t look_ms_ = 0;
+  std::function<void(unsigned)> told_busy_;
+  uint64_t busy_since_ms_ = 0;
+  uint64_t cpu_us_ = 0;  // that the thread had taken then
   std::set<std::pair<uint64_t, Timer*>> timers_;
   TaggedCompletions* tagged_ = nullptr;
   std::vector<Former> former_;

@@ -62,6 +62,12 @@ constexpr std::array kSchema = {
     SettingKey{"server.log_level", Type::kChoice, "\"info\"", 0, 0, "", "debug info warning error",
                "log_level", "The least level that is logged.",
                [](Settings& s, const V& v) { s.wire.set_log_level(v.text); }},
+    SettingKey{
+        "server.wake_scheduling", Type::kChoice, "\"realtime\"", 0, 0, "", "realtime weight fair",
+        "wake_scheduling",
+        "How what wakes sleepers gets a CPU that others want too: den and watch in real time "
+        "while that is less than half of one; with nine times the others' weight; like them.",
+        [](Settings& s, const V& v) { s.wire.set_wake_scheduling(v.text); }},
     SettingKey{"server.drain_grace", Type::kDuration, "\"10s\"", 100, 10 * kMinute, "ms", "", "",
                "How long roles may say goodbye when the server stops.",
                [](Settings& s, const V& v) { s.drain_grace_ms = v.number; }},
@@ -445,6 +451,7 @@ bool needs_restart(std::string_view key) {
                                 std::string_view("admission.mode"),
                                 std::string_view("server.base_dir"),
                                 std::string_view("server.mail_root"),
+                                std::string_view("server.wake_scheduling"),
                                 std::string_view("watch.backend"),
                                 std::string_view("watch.shared_store"),
                                 std::string_view("watch.notice_socket"),

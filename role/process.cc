@@ -10,10 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
 
 #include "role/idle_memory.h"
 #include "role/log.h"
-#include "role/time_slice.h"
+#include "role/scheduling.h"
 #include "wire/link.h"
 
 namespace dormouse::role {
@@ -42,14 +43,10 @@ bool serves_sleepers(wire::Role role) {
   return role == wire::DEN || role == wire::WATCH || role == wire::TRACKER;
 }
 
-void wake_promptly() {
-  auto taken = take_time_slice(kShortSlice);
-  // Sleepers are served all the same, later where the CPUs are busy.
-  if (!taken) {
-    log_warning("no-short-time-slice", {{"reason", taken.error().message}});
-  } else if (!*taken) {
-    log_debug("no-short-time-slice", {{"reason", "the kernel is older than Linux 6.12"}});
-  }
+// Of real time only the two that tell a sleeper what is new: the tracker finds workers, for those
+// who come in as well.
+std::string_view scheduling_of(wire::Role role, std::string_view wanted) {
+  return wanted == "realtime" && role == wire::TRACKER ? "weight" : wanted;
 }
 
 // Worker and watch look at the mail store through their ring. A den's ring is the master's.
@@ -121,6 +118,7 @@ struct Process::Impl {
   std::unique_ptr<io::Loop> loop;
   std::unique_ptr<io::Event> done;
   Sandbox sandbox;
+  std::optional<WakeScheduling> scheduling;  // of roles that sleepers wait for
   Role* role = nullptr;
   io::Fd signals;  // SIGUSR2
   bool master_gone = false;
@@ -293,6 +291,7 @@ io::Task<int> Process::Impl::live() {
   loop->root().spawn(serve_control());
   loop->root().spawn(serve_signals());
   loop->root().spawn(give_idle_memory_back(*loop, &pressure));
+  if (scheduling) loop->tell_busy([this](unsigned permille) { scheduling->busy(permille); });
   [[maybe_unused]] auto ended = co_await done->wait();
   if (!master_gone) {
     wire::RoleToMaster drained;
@@ -310,7 +309,10 @@ Process::Process() : impl_(std::make_unique<Impl>()) {
   impl_->control = io::Channel(io::Fd(kControlFd));
   impl_->signals = take_signals();
   impl_->read_to_go();
-  if (serves_sleepers(impl_->start.role())) wake_promptly();
+  wire::Role role = impl_->start.role();
+  if (serves_sleepers(role)) {
+    impl_->scheduling.emplace(scheduling_of(role, impl_->settings.wake_scheduling()));
+  }
   if (holds_keys(impl_->start.role())) {
     if (auto done = forbid_dumps(); !done) give_up("forbidding dumps", done.error());
   }

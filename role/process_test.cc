@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,7 +12,7 @@
 #include <cstdlib>
 
 #include "role/log.h"
-#include "role/time_slice.h"
+#include "role/scheduling.h"
 #include "wire/link.h"
 
 namespace dormouse::role {
@@ -38,7 +40,19 @@ class Echo final : public Role {
   void reload() override {
     certificates_ = process_.take_resources(wire::MasterToRole::Resource::CERTIFICATE).size();
   }
-  void drain(uint32_t, const std::string&) override { process_.drained(); }
+  void drain(uint32_t, const std::string& text) override {
+    if (text != "be busy") return process_.drained();
+    process_.scope().spawn(be_busy());
+  }
+  // For two seconds a whole CPU, then each tenth of a second next to nothing.
+  io::Task<void> be_busy() {
+    using Clock = std::chrono::steady_clock;
+    for (auto end = Clock::now() + 2s; Clock::now() < end;) {
+      for (auto turn = Clock::now() + 10ms; Clock::now() < turn;) continue;
+      if (auto yielded = co_await process_.loop().yield(); !yielded) co_return;
+    }
+    while (co_await process_.loop().sleep(100)) continue;
+  }
   std::string view() override {
     return fmt::format("greeting {} certificates {} failed {}\n",
                        process_.settings().login().greeting(), certificates_, failed_) +
@@ -60,6 +74,7 @@ class ProcessTest : public testing::Test {
     control_ = std::move(ends->first);
     child_ = fork();
     if (child_ == 0) {
+      ::setsid();  // as the master starts them
       control_.close();
       if (ends->second.fd() != 3) dup2(ends->second.fd(), 3);
       set_log_level(LogLevel::kError);
@@ -78,10 +93,11 @@ class ProcessTest : public testing::Test {
   void tell(const wire::MasterToRole& message, std::span<const int> fds = {}) {
     ASSERT_TRUE(wire::try_send(control_, message, fds));
   }
-  void start_role(wire::Role role = wire::LOGIN) {
+  void start_role(wire::Role role = wire::LOGIN, const char* scheduling = "fair") {
     wire::MasterToRole message;
     auto* start = message.mutable_start();
     start->set_role(role);
+    start->mutable_settings()->set_wake_scheduling(scheduling);
     start->set_index(1);
     start->mutable_settings()->mutable_login()->set_greeting("first");
     start->mutable_settings()->set_log_level("error");
@@ -182,6 +198,69 @@ TEST_F(ProcessTest, who_serves_sleepers_has_short_time_slices) {
 TEST_F(ProcessTest, the_others_keep_the_time_slice_they_were_given) {
   start_role(wire::LOGIN);
   EXPECT_EQ(time_slice_of(child_).value(), time_slice_of(0).value());
+}
+
+// Alone among their sessions' groups the kernel looks at (autogroup), where it has them.
+TEST_F(ProcessTest, who_serves_sleepers_has_more_weight_than_the_others) {
+  const int ours = ::getpriority(PRIO_PROCESS, 0);
+  start_role(wire::DEN, "weight");
+  EXPECT_EQ(::sched_getscheduler(child_) & ~SCHED_RESET_ON_FORK, SCHED_OTHER);
+  if (::geteuid() != 0) {
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, id_t(child_)), ours);
+    GTEST_SKIP() << "not root: the weight stays what it is";
+  }
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, id_t(child_)), std::max(ours + kSleepersNice, -20));
+  std::string group = autogroup_of(child_);
+  if (!group.starts_with("/autogroup-")) GTEST_SKIP() << "no groups of sessions: " << group;
+  EXPECT_NE(group, autogroup_of(::getpid()));
+  EXPECT_TRUE(group.ends_with(fmt::format(" nice {}\n", ours + kSleepersNice))) << group;
+}
+
+TEST_F(ProcessTest, the_others_keep_the_weight_they_were_given) {
+  start_role(wire::WORKER, "realtime");
+  EXPECT_EQ(::sched_getscheduler(child_), SCHED_OTHER);
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, id_t(child_)), ::getpriority(PRIO_PROCESS, 0));
+  std::string group = autogroup_of(child_);
+  EXPECT_TRUE(group.empty() || group.ends_with(" nice 0\n")) << group;
+}
+
+TEST_F(ProcessTest, fair_is_no_more_weight_for_anybody) {
+  start_role(wire::DEN, "fair");
+  EXPECT_EQ(::sched_getscheduler(child_), SCHED_OTHER);
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, id_t(child_)), ::getpriority(PRIO_PROCESS, 0));
+}
+
+TEST_F(ProcessTest, den_and_watch_are_real_time_and_the_tracker_is_not) {
+  start_role(wire::DEN, "realtime");
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: no real time";
+  EXPECT_EQ(::sched_getscheduler(child_), SCHED_RR | SCHED_RESET_ON_FORK);
+}
+
+TEST_F(ProcessTest, the_tracker_has_weight_where_others_have_real_time) {
+  start_role(wire::TRACKER, "realtime");
+  EXPECT_EQ(::sched_getscheduler(child_), SCHED_OTHER);
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, id_t(child_)),
+            ::getpriority(PRIO_PROCESS, 0) + (::geteuid() == 0 ? kSleepersNice : 0));
+}
+
+// In the sandbox, too: Echo does nothing for as long, or as long as it says.
+TEST_F(ProcessTest, who_takes_more_than_half_of_a_cpu_leaves_real_time_until_it_takes_less) {
+  start_role(wire::WATCH, "realtime");
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: no real time";
+  auto policy_becomes = [this](int wanted) {
+    for (int i = 0; i < 1000; ++i) {
+      if ((::sched_getscheduler(child_) & ~SCHED_RESET_ON_FORK) == wanted) return true;
+      ::usleep(10'000);
+    }
+    return false;
+  };
+  ASSERT_TRUE(policy_becomes(SCHED_RR));
+  wire::MasterToRole busy;
+  busy.mutable_drain()->set_text("be busy");
+  tell(busy);
+  EXPECT_TRUE(policy_becomes(SCHED_OTHER));
+  EXPECT_EQ(time_slice_of(child_).value(), kShortSlice);
+  EXPECT_TRUE(policy_becomes(SCHED_RR));
 }
 
 TEST_F(ProcessTest, a_role_ends_when_its_master_is_gone) {

@@ -159,6 +159,8 @@ void add_conditional(Filter& filter) {
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(tgkill), {equal(0, static_cast<scmp_datum_t>(getpid()))});
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), {equal(2, 0)});  // reading limits
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(prctl), {equal(0, PR_SET_NAME)});
+  // Itself; more than it had at the start needs a privilege.
+  filter.add(SCMP_ACT_ALLOW, SCMP_SYS(sched_setattr), {equal(0, 0)});
   for (uint64_t opcode : kDescriptorControls) {
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), {equal(1, opcode)});
   }
