@@ -119,7 +119,7 @@ def held(load, floor, args, what):
 def said(server):
     return [line for line in server.view().split("\n")
             if line.startswith(("admission", "steering", "login_pace", "pressure level"))
-            or "accepted=" in line]
+            or any(name in line for name in ("accepted=", " handshakes=", " refused_connections="))]
 
 
 def main():

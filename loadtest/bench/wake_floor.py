@@ -19,13 +19,13 @@ import subprocess
 import sys
 import time
 
-SHORT_SLICE_NS = 200_000  # role/time_slice.h
+SHORT_SLICE_NS = 200_000  # role/scheduling.h
 SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 HOPS = 2
 
 
 def take_short_slice():
-    """As role/time_slice.cc; does nothing where the kernel knows no slices."""
+    """As role/scheduling.cc; does nothing where the kernel knows no slices."""
     # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period
     attributes = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, 0, 0, SHORT_SLICE_NS, 0, 0)
     number = SCHED_SETATTR.get(platform.machine())

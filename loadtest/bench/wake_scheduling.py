@@ -1,24 +1,33 @@
 #!/usr/bin/env python3
-"""What short time slices (role/time_slice.h) do for sleepers while others log in as fast as they
-can: the slices of den, watch and tracker are made long (the kernel's own) and short in turns, while
-clients come and go in the background and sleepers get mail and say DONE.
+"""What the ways in which den, watch and tracker may be scheduled (role/scheduling.h) do for sleepers
+while others log in as fast as they can. They are scheduled in turns
 
-Turns of some seconds, so that whatever else happens on the machine, or on its host, happens to both.
+    long      as any process
+    fair      with a short time slice
+    weight    and with nine times the weight of others, in the group of the session (autogroup) too
+    realtime  den and watch in real time
 
-    loadtest/bench/time_slices.py --build build/release
+while clients come and go in the background and sleepers get mail and say DONE. Turns of some seconds,
+so that whatever else happens on the machine, or on its host, happens to all. As root.
+
+    loadtest/bench/wake_scheduling.py --build build/release
 """
 
 import argparse
 import ctypes
 import json
+import os
 import struct
 import subprocess
 
 import rig
 
 SCHED_SETATTR, SCHED_GETATTR = 314, 315  # x86-64
-ATTRIBUTES = "IIQiIQQQ"  # struct sched_attr, first version; [5] is the slice, ns
-ROLES = ("den", "watch", "tracker")
+ATTRIBUTES = "=IIQiIQQQ"  # struct sched_attr, first version
+SLICE = 5  # of its fields, ns
+SHORT_SLICE_NS = 200_000
+WEIGHT_NICE = -10
+WAYS = ("long", "fair", "weight", "realtime")
 
 
 def arguments():
@@ -44,18 +53,30 @@ def attributes(process):
     return list(struct.unpack(ATTRIBUTES, buffer.raw))
 
 
-def set_slice(process, slice_ns):
-    fields = attributes(process)
-    fields[0], fields[5] = struct.calcsize(ATTRIBUTES), slice_ns
-    buffer = ctypes.create_string_buffer(struct.pack(ATTRIBUTES, *fields))
-    if ctypes.CDLL(None).syscall(SCHED_SETATTR, process, buffer, 0) != 0:
+def schedule(process, way, long_ns):
+    """`way` is one of WAYS."""
+    policy, nice, priority, slice_ns = os.SCHED_OTHER, 0, 0, SHORT_SLICE_NS
+    if way == "long":
+        slice_ns = long_ns
+    elif way == "weight":
+        nice = WEIGHT_NICE
+    elif way == "realtime":
+        policy, priority, slice_ns = os.SCHED_RR, 1, 0
+    fields = struct.pack(ATTRIBUTES, struct.calcsize(ATTRIBUTES), policy, 0, nice, priority,
+                         slice_ns, 0, 0)
+    if ctypes.CDLL(None).syscall(SCHED_SETATTR, process, fields, 0) != 0:
         raise OSError("sched_setattr")
+    group = f"/proc/{process}/autogroup"
+    if os.path.exists(group):
+        with open(group, "w", encoding="ascii") as out:
+            out.write(str(nice))
 
 
-def turn(load, server, args, slice_ns):
-    for role in ROLES:
+def turn(load, server, args, way, long_ns):
+    for role in ("den", "watch", "tracker"):
         for process in server.pids_of(role):
-            set_slice(process, slice_ns)
+            # As the server does it: the tracker is never real time.
+            schedule(process, "weight" if (role, way) == ("tracker", "realtime") else way, long_ns)
     before = rig.cpu_times()
     answer = load.ask(f"hold {args.hold} deliver={args.rate} done={args.rate} timeout=60")
     return {"exists": rig.percentiles(answer["latency"]), "done": rig.percentiles(answer["answers"]),
@@ -66,16 +87,16 @@ def main():
     args = arguments()
     binary = rig.use_build(args.build)
     from server import Server
-    settings = (f"[den]\nsessions = {args.sleepers * 2}\n"
+    settings = ('[server]\nwake_scheduling = "fair"\n'
+                f"[den]\nsessions = {args.sleepers * 2}\n"
                 "[login]\nmax_connections_per_address = 100000\n[tracker]\nsessions_per_user = 0\n"
                 f'[pressure]\nwake_goal = "{args.wake_goal}"\n')
-    turns = {"long": [], "short": []}
+    turns = {way: [] for way in WAYS}
     with Server(users=args.users, settings=settings, start=False) as server:
         rig.fill(server, args.users, 1)
         server.start()
-        # The kernel's, and what the server takes.
-        slices = {"long": attributes(0)[5], "short": attributes(server.pids_of("den")[0])[5]}
-        if slices["short"] in (0, slices["long"]):
+        long_ns = attributes(0)[SLICE]  # the kernel's
+        if attributes(server.pids_of("den")[0])[SLICE] in (0, long_ns):
             raise SystemExit("this kernel has no time slices of a task's own (Linux 6.12)")
         load = rig.Load(binary, server, args.sleepers, args.users, "--parallel", 64, tls=True)
         load.ask("wait-connected timeout=600")
@@ -88,16 +109,16 @@ def main():
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             for _ in range(args.rounds):
-                for name, slice_ns in slices.items():
-                    turns[name].append(turn(load, server, args, slice_ns))
-                    print(name, json.dumps(turns[name][-1]), flush=True)
+                for way in WAYS:
+                    turns[way].append(turn(load, server, args, way, long_ns))
+                    print(way, json.dumps(turns[way][-1]), flush=True)
         finally:
             storm.terminate()
             storm.wait()
         load.close()
     for what in ("exists", "done"):
         for name, seen in turns.items():
-            print(f"{what:7}{name:6}", rig.medians([each[what] for each in seen], "p50_us", "p90_us",
+            print(f"{what:7}{name:9}", rig.medians([each[what] for each in seen], "p50_us", "p90_us",
                                                    "p99_us"), "ms (p50 / p90 / p99)")
     if args.json:
         with open(args.json, "w", encoding="ascii") as out:
