@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -219,7 +220,7 @@ class BelievingDen {
         if (!box.gone) return fmt::format("m{}: nobody told that it is gone", i);
         continue;
       }
-      std::set<std::string> real = list(i);
+      std::set<std::string> real = list(i).value_or(std::set<std::string>());
       bool known = box.pending == 0 ? real == box.known
                                     : real.size() == box.known.size() + box.pending &&
                                           std::ranges::includes(real, box.known);
@@ -271,9 +272,15 @@ class BelievingDen {
   }
   void look(size_t i) {
     Mailbox& box = mailboxes_[i];
+    auto seen = list(i);
+    // Between two names: who finds no directory looks again, since nobody is told when it is back.
+    for (int tries = 0; !seen && !truth_.deleted(i) && tries < 10'000; ++tries) {
+      usleep(1'000);
+      seen = list(i);
+    }
     box.gone = truth_.deleted(i);
-    if (box.gone) return;
-    box.known = list(i);
+    if (box.gone || !seen) return;
+    box.known = std::move(*seen);
     box.pending = 0;
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -281,7 +288,8 @@ class BelievingDen {
     // A worker names the directories anew, when they have others.
     if (box.name != truth_.name(i)) subscribe(i);
   }
-  std::set<std::string> list(size_t i) const {
+  // Nothing where the directories are not there now.
+  std::optional<std::set<std::string>> list(size_t i) const {
     std::set<std::string> names;
     for (const char* sub : {"new", "cur"}) {
       std::error_code error;
@@ -294,6 +302,7 @@ class BelievingDen {
         if (name.ends_with(":2,")) name.resize(name.size() - 3);
         names.insert(name);
       }
+      if (error) return {};
     }
     return names;
   }
