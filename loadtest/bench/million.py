@@ -209,6 +209,9 @@ class Million:
         asked = {"sessions": self.options.sessions, "part": self.options.part,
                  "compress": self.options.compress, "plain": self.options.plain}
         before = self.state.get("asked")
+        if self.options.stop and before is not None:
+            vars(self.options).update(before)
+            return
         if before not in (None, asked):
             sys.exit(f"million: {self.options.folder} holds another run: {before}; --stop removes it")
         self.state.put(asked=asked)
