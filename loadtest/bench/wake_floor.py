@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""What two bare processes take to pass a byte on, as watch and den do for an EXISTS: the least that a
-sleeper can wait on this machine while whatever else runs there. They do nothing else, and have the short
-time slice of the server's roles; who measures has real-time priority, as the load tester has.
+"""What two bare processes take to pass a byte on, as watch and den do for an EXISTS, while whatever else
+runs on the machine. They do nothing else, have the short time slice of the server's roles, and each a
+session of its own, as roles have (what shares a session with others shares their part of the CPUs, too:
+autogroup, sched(7)). Who measures has real-time priority, as the load tester has. So it is what
+server.wake_scheduling = "fair" could give at best.
 
     loadtest/bench/wake_floor.py --seconds 20
     echo '20 10' | loadtest/bench/wake_floor.py --serve     # seconds and bytes a second, by lines
@@ -41,6 +43,7 @@ def take_real_time():
 
 
 def pass_on(source, sink):
+    os.setsid()
     take_short_slice()
     while passed := os.read(source, 1):
         os.write(sink, passed)
@@ -65,7 +68,7 @@ class Chain:
         take_real_time()
 
     def hold(self, seconds, rate):
-        """Milliseconds from when each byte was due."""
+        """Milliseconds from when each byte was sent."""
         took = []
         due = time.monotonic()
         for _ in range(int(seconds * rate)):
