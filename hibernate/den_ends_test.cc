@@ -14,17 +14,7 @@ TEST_F(DenTest, a_den_whose_tracker_died_answers_small_talk_and_asks_the_next_on
   client.say("DONE\r\na3 UNSELECT\r\n");
   client.hears("a2 OK Idle completed.\r\n");
   tracker_.close();
-  Client other = [this] {
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    io::Fd far(ends[1]);
-    wire::LoginToDen message;
-    message.mutable_handover()->set_grant(std::string(16, 'g'));
-    message.mutable_handover()->set_tag("b1");
-    message.mutable_handover()->set_remote_address("127.0.0.9");
-    must_send(login_, message, far.get());
-    return Client{io::Fd(ends[0])};
-  }();
+  Client other = come("b1");
   EXPECT_TRUE(other.silent(100)) << "it waits for a tracker";
   tracker_ = link(wire::TRACKER);
   EXPECT_TRUE(must_receive<wire::DenToTracker>(tracker_).message.has_census());

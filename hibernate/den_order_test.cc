@@ -17,18 +17,7 @@ class DenOrderTest : public DenTest {
   // before it.
   size_t served_before(const std::function<void()>& cause) {
     stop_den();
-    for (size_t i = 0; i < kComing; ++i) {
-      int ends[2] = {-1, -1};
-      EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-      io::Fd far(ends[1]);
-      coming_.emplace_back(ends[0]);
-      wire::LoginToDen message;
-      auto* handover = message.mutable_handover();
-      handover->set_grant(std::string(16, 'g'));
-      handover->set_tag("a1");
-      handover->set_remote_address("127.0.0.9");
-      must_send(login_, message, far.get());
-    }
+    for (size_t i = 0; i < kComing; ++i) coming_.push_back(come());
     cause();
     let_den_on();
     size_t served = 0;
@@ -42,7 +31,7 @@ class DenOrderTest : public DenTest {
     return served;
   }
 
-  std::vector<io::Fd> coming_;
+  std::vector<Client> coming_;
   std::vector<io::Fd> relays_;  // else their sessions are refused, which is work as well
 };
 

@@ -227,23 +227,28 @@ class DenTest : public testing::Test {
     return std::move(ends->first);
   }
 
-  // Login hands a connection over, the tracker is asked: its request.
-  Client hand_over(uint64_t& request) {
+  // Login hands a connection over.
+  Client come(const char* tag = "a1") {
     int ends[2] = {-1, -1};
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     io::Fd far(ends[1]);
     wire::LoginToDen message;
     auto* handover = message.mutable_handover();
     handover->set_grant(std::string(16, 'g'));
-    handover->set_tag("a1");
+    handover->set_tag(tag);
     handover->set_remote_address("127.0.0.9");
     must_send(login_, message, far.get());
+    return Client{io::Fd(ends[0])};
+  }
+  // And the tracker is asked: its request.
+  Client hand_over(uint64_t& request) {
+    Client client = come();
     auto asked = must_receive<wire::DenToTracker>(tracker_);
     EXPECT_TRUE(asked.message.has_open());
     session_ = asked.message.open().session();
     request = asked.message.open().request();
     worker_ = io::Channel(std::move(asked.fds[0]));
-    return Client{io::Fd(ends[0])};
+    return client;
   }
   // The tracker grants what was asked, and the worker gets Begin.
   void grant(uint64_t request) {

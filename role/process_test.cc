@@ -10,6 +10,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 #include "role/log.h"
 #include "role/scheduling.h"
@@ -200,7 +202,15 @@ TEST_F(ProcessTest, the_others_keep_the_time_slice_they_were_given) {
   EXPECT_EQ(time_slice_of(child_).value(), time_slice_of(0).value());
 }
 
-// Alone among their sessions' groups the kernel looks at (autogroup), where it has them.
+// "/autogroup-12 nice -10": the group of the process's session, as the kernel weighs it; empty
+// where it has none.
+std::string autogroup_of(pid_t process) {
+  std::string text;
+  std::ifstream file(fmt::format("/proc/{}/autogroup", process));
+  std::getline(file, text);
+  return text;
+}
+
 TEST_F(ProcessTest, who_serves_sleepers_has_more_weight_than_the_others) {
   const int ours = ::getpriority(PRIO_PROCESS, 0);
   start_role(wire::DEN, "weight");
@@ -213,7 +223,7 @@ TEST_F(ProcessTest, who_serves_sleepers_has_more_weight_than_the_others) {
   std::string group = autogroup_of(child_);
   if (!group.starts_with("/autogroup-")) GTEST_SKIP() << "no groups of sessions: " << group;
   EXPECT_NE(group, autogroup_of(::getpid()));
-  EXPECT_TRUE(group.ends_with(fmt::format(" nice {}\n", ours + kSleepersNice))) << group;
+  EXPECT_TRUE(group.ends_with(fmt::format(" nice {}", ours + kSleepersNice))) << group;
 }
 
 TEST_F(ProcessTest, the_others_keep_the_weight_they_were_given) {
@@ -221,7 +231,7 @@ TEST_F(ProcessTest, the_others_keep_the_weight_they_were_given) {
   EXPECT_EQ(::sched_getscheduler(child_), SCHED_OTHER);
   EXPECT_EQ(::getpriority(PRIO_PROCESS, id_t(child_)), ::getpriority(PRIO_PROCESS, 0));
   std::string group = autogroup_of(child_);
-  EXPECT_TRUE(group.empty() || group.ends_with(" nice 0\n")) << group;
+  EXPECT_TRUE(group.empty() || group.ends_with(" nice 0")) << group;
 }
 
 TEST_F(ProcessTest, fair_is_no_more_weight_for_anybody) {
@@ -243,7 +253,7 @@ TEST_F(ProcessTest, the_tracker_has_weight_where_others_have_real_time) {
             ::getpriority(PRIO_PROCESS, 0) + (::geteuid() == 0 ? kSleepersNice : 0));
 }
 
-// In the sandbox, too: Echo does nothing for as long, or as long as it says.
+// From within the sandbox, too.
 TEST_F(ProcessTest, who_takes_more_than_half_of_a_cpu_leaves_real_time_until_it_takes_less) {
   start_role(wire::WATCH, "realtime");
   if (::geteuid() != 0) GTEST_SKIP() << "not root: no real time";

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdint>
+#include <string>
 
 #include "io/fd.h"
 #include "role/log.h"
@@ -65,7 +65,7 @@ Result<bool> take_time_slice(std::chrono::nanoseconds slice) {
   return *now == slice;
 }
 
-Result<int> add_nice(int by) {
+Result<> add_nice(int by) {
   constexpr int kMost = 19;
   constexpr int kLeast = -20;
   errno = 0;
@@ -74,22 +74,15 @@ Result<int> add_nice(int by) {
   int nice = std::clamp(before + by, kLeast, kMost);
   if (::setpriority(PRIO_PROCESS, 0, nice) != 0) return fail_errno(errno, "setpriority");
   // Somebody else's session is theirs to weigh.
-  if (::getsid(0) != ::getpid()) return nice;
+  if (::getsid(0) != ::getpid()) return {};
   io::Fd group(::open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC));
-  if (!group) return nice;  // the kernel has none, and the nice value counts everywhere
+  if (!group) return {};  // the kernel has none, and the nice value counts everywhere
   std::string text = fmt::format("{}", nice);
   // EINVAL: they are switched off (kernel.sched_autogroup_enabled).
   if (::write(group.get(), text.data(), text.size()) < 0 && errno != EINVAL) {
     return fail_errno(errno, "writing /proc/self/autogroup");
   }
-  return nice;
-}
-
-std::string autogroup_of(pid_t process) {
-  io::Fd group(::open(fmt::format("/proc/{}/autogroup", process).c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, 64> text{};
-  ssize_t length = group ? ::read(group.get(), text.data(), text.size()) : 0;
-  return std::string(text.data(), size_t(std::max<ssize_t>(length, 0)));
+  return {};
 }
 
 namespace {

@@ -6,7 +6,6 @@
 #include <sys/types.h>
 
 #include <chrono>
-#include <string>
 #include <string_view>
 
 #include "io/result.h"
@@ -33,11 +32,8 @@ inline constexpr int kSleepersNice = -10;
 // `by` is added to the nice value of this process (bounded by -20 and 19). Where the kernel makes
 // each session (setsid(2)) a group of its own ("autogroup" in sched(7)), the groups share the CPUs,
 // and a nice value counts within the group only: there a process that leads a session gives it the
-// same. Negative values need CAP_SYS_NICE, so call it before the sandbox. Answers the nice value.
-Result<int> add_nice(int by);
-
-// "/autogroup-12 nice -10" of a process; empty where the kernel has no such groups.
-std::string autogroup_of(pid_t process);
+// same. Negative values need CAP_SYS_NICE, so call it before the sandbox.
+Result<> add_nice(int by);
 
 // How a role that sleepers wait for gets a CPU that others want too, for the role's life
 // (`server.wake_scheduling`).
@@ -56,7 +52,6 @@ class WakeScheduling {
 
   // How much of a CPU it has taken since it was told last: see Loop::tell_busy().
   void busy(unsigned permille);
-  bool real_time() const { return real_time_; }
 
  private:
   bool may_real_time_ = false;
