@@ -359,7 +359,8 @@ void Fleet::end(uint32_t session, const std::string& reason) {
   } else {
     ++(state.settled ? counters_.lost : counters_.failed);
   }
-  if (reasons_.size() < kReasonsMax || reasons_.contains(reason)) ++reasons_[reason];
+  const std::string why = fmt::format("{} ({})", reason, phase_name(phase));
+  if (reasons_.size() < kReasonsMax || reasons_.contains(why)) ++reasons_[why];
 }
 
 bool Fleet::may_be_awake(uint32_t session, Phase phase) const {

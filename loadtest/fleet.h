@@ -110,7 +110,8 @@ class Fleet final : public FleetEvents {
   uint64_t asleep_bytes_per_session() const;
   size_t awake() const { return awake_.size(); }
   uint64_t last_activity_us() const { return last_activity_us_; }
-  // Why sessions ended that should not have: reason and count, the first kReasonsMax kinds.
+  // Why sessions ended that should not have, and where they were: "reason (greeting)" and count,
+  // the first kReasonsMax kinds.
   const std::map<std::string, uint64_t>& reasons() const { return reasons_; }
 
   void session_received(uint32_t session, int32_t result, std::span<std::byte> bytes) override;

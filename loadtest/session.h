@@ -3,7 +3,9 @@
 // TLS only), what it has heard under COMPRESS (packed, COMPRESS only) and what the socket table
 // keeps (3 bytes); awake it also has an Awake (fleet.h).
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace dormouse::loadtest {
 
@@ -26,6 +28,14 @@ enum class Phase : uint8_t {
   kLogout,           // LOGOUT was sent
   kGone,             // closed, by either side
 };
+
+// Where somebody was, in the words of a report.
+constexpr std::string_view phase_name(Phase phase) {
+  constexpr std::string_view kNames[] = {
+      "start", "connecting", "greeting", "login", "compress", "select",  "fetch",  "notify", "idle",
+      "idle",  "quiet",      "poll",     "done",  "done",     "command", "logout", "end"};
+  return kNames[static_cast<size_t>(phase)];
+}
 
 constexpr bool is_asleep(Phase phase) { return phase == Phase::kIdle || phase == Phase::kQuiet; }
 

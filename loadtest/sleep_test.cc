@@ -245,6 +245,7 @@ TEST_P(SleepFault, is_found) {
       break;
     case Fault::kRefuseLogin:
       EXPECT_EQ(counters.failed, 3u);
+      EXPECT_TRUE(outcome.reason.ends_with(" (login)")) << outcome.reason;
       break;
     case Fault::kNoExists:
       EXPECT_EQ(outcome.missing, 3u);
