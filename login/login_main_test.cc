@@ -19,6 +19,7 @@
 
 #include "ebpf/admission.h"
 #include "ebpf/steering_shared.h"
+#include "login/limits.h"
 #include "role/test_master.h"
 #include "wire/login_auth.pb.h"
 #include "wire/login_den.pb.h"
@@ -253,6 +254,31 @@ TEST_F(LoginMain, the_oldest_makes_room_for_the_newest) {
   second.say("a NOOP\r\n");
   EXPECT_EQ(second.line(), "a OK Noop completed\r\n");
   EXPECT_NE(master_.view().find("evicted=1 "), std::string::npos);
+}
+
+TEST_F(LoginMain, tells_how_every_connection_ended) {
+  timeout_ms_ = 4'000;  // a quarter of it is old
+  start(4, 100);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(std::make_unique<Client>(port_));
+    EXPECT_EQ(clients.back()->line().substr(0, 4), "* OK");
+  }
+  Client newest(port_);
+  EXPECT_EQ(newest.line().substr(0, 4), "* OK") << "the first of them had to go";
+  clients[1]->say("a LOGOUT\r\n");
+  clients[2].reset();
+  for (unsigned i = 0; i < kBadCommandsMax; ++i) clients[3]->say("a NONSENSE\r\n");
+  std::string view;
+  for (int i = 0; i < role::kPatienceMs && !view.contains("connections=1 "); ++i) {
+    ::usleep(1000);
+    view = master_.view();
+  }
+  EXPECT_THAT(view, testing::HasSubstr("accepted=5 "));
+  EXPECT_THAT(view,
+              testing::HasSubstr("ended left=2 dismissed=1 timed_out=0 sent_away=1 trouble=0\n"));
+  EXPECT_EQ(newest.line(), "* BYE Login timed out\r\n");
+  EXPECT_THAT(master_.view(), testing::HasSubstr(" timed_out=1 "));
 }
 
 TEST_F(LoginMain, a_drain_says_goodbye_to_all) {

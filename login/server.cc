@@ -28,6 +28,14 @@ void say_bye(const io::Fd& socket, std::string_view text) {
   (void)::send(socket.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+// What a stranger does is not worth a line; what failed here is.
+void log_end(const Connection& connection, Ending ending, const Error& why) {
+  const bool trouble = ending == Ending::kTrouble;
+  role::log(trouble ? role::LogLevel::kWarning : role::LogLevel::kDebug,
+            trouble ? "connection-failed" : "closed",
+            {{"address", connection.peer().text}, {"reason", why.message}});
+}
+
 }  // namespace
 
 // The conversation with one stranger, as the bounds see it.
@@ -235,13 +243,11 @@ io::Task<void> LoginServer::serve(Arrival arrival, uint64_t number) {
       co_await scope.run(io::with_timeout(services_.policy.timeout_ms, connection.run()));
   if (!result) {
     const Error& error = result.error();
-    if (error.kind == ErrorKind::kTimeout) {
-      ++services_.counters.timed_out;
-      connection.bye("Login timed out");
-    } else if (error.kind == ErrorKind::kCancelled) {
-      connection.bye(served.last_word);
-    }
-    role::log_debug("closed", {{"address", connection.peer().text}, {"reason", error.message}});
+    const Ending ending = ending_of(error);
+    ++services_.counters.ended[size_t(ending)];
+    if (ending == Ending::kTimedOut) connection.bye("Login timed out");
+    if (ending == Ending::kSentAway) connection.bye(served.last_word);
+    log_end(connection, ending, error);
   }
   open_.remove(number);
   tell_queue(false);
@@ -268,15 +274,17 @@ std::string LoginServer::view() {
   const Counters& c = services_.counters;
   return fmt::format(
              "login: connections={} addresses={} authenticating={} auth={} ssl_objects={}\n"
-             "  accepted={} handed_over={} failed_attempts={} timed_out={} evicted={} gave_up={} "
-             "refused_address={} penalties={}\n"
+             "  accepted={} handed_over={} failed_attempts={} evicted={} gave_up={} "
+             "refused_address={} "
+             "penalties={}\n"
+             "  ended {}\n"
              "  handshakes={} resumed={} failed={}\n"
              "  pressure={} refused_connections={} dropped_connections={} refused_logins={} "
              "paced_logins={}\n",
              open_.size(), open_.addresses(), services_.auth.exchanges(),
              services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(), c.accepted,
-             c.handed_over, c.failed_attempts, c.timed_out, c.evicted, gate_.gave_up(),
-             c.refused_address, services_.penalties.size(), c.handshakes, c.handshakes_resumed,
+             c.handed_over, c.failed_attempts, c.evicted, gate_.gave_up(), c.refused_address,
+             services_.penalties.size(), ending_text(c.ended), c.handshakes, c.handshakes_resumed,
              c.handshakes_failed, tuning::name_of(services_.pressure), c.refused_connections,
              c.dropped_connections, c.refused_logins, c.paced_logins) +
          pacing_view() + services_.dens.view();

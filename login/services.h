@@ -9,6 +9,7 @@
 #include "io/loop.h"
 #include "login/auth_client.h"
 #include "login/den_directory.h"
+#include "login/ending.h"
 #include "login/limits.h"
 #include "login/penalties.h"
 #include "login/transport.h"
@@ -44,7 +45,7 @@ struct Counters {
   uint64_t handshakes_failed = 0;
   uint64_t refused_address = 0;
   uint64_t evicted = 0;
-  uint64_t timed_out = 0;
+  EndingCounts ended{};
   // By pressure: connections told BYE, or closed without a word; logins told NO, or made to wait.
   uint64_t refused_connections = 0;
   uint64_t dropped_connections = 0;
