@@ -1,6 +1,8 @@
 """Tests of bench.py's own arithmetic; nothing is measured."""
 
 import os
+import select
+import socket
 import sys
 import unittest
 
@@ -47,6 +49,18 @@ class ProcessesTest(unittest.TestCase):
         if seen is not None:
             self.assertGreater(sum(seen.values()), 1 << 20)
             self.assertEqual(list(seen), [measure.role_of(os.getpid())])
+
+
+class TcpTroubleTest(unittest.TestCase):
+    def test_a_connection_closed_with_bytes_unread_is_seen(self):
+        before = measure.tcp_counters()
+        with socket.create_server(("127.0.0.1", 0)) as listener, \
+                socket.create_connection(listener.getsockname()) as client:
+            served, _ = listener.accept()
+            client.sendall(b"never read")
+            select.select([served], [], [], 10)
+            served.close()
+        self.assertGreaterEqual(measure.tcp_trouble(before).get("TCPAbortOnClose", 0), 1)
 
 
 if __name__ == "__main__":

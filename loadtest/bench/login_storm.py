@@ -12,13 +12,16 @@ wake_floor.py tells what two bare processes take to pass a byte on meanwhile ("f
 """
 
 import argparse
+import collections
 import json
 import os
+import re
 import subprocess
 import tempfile
 import threading
 import time
 
+import measure
 import rig
 from wake_floor import Floor
 
@@ -119,7 +122,15 @@ def held(load, floor, args, what):
 def said(server):
     return [line for line in server.view().split("\n")
             if line.startswith(("admission", "steering", "login_pace", "pressure level"))
-            or any(name in line for name in ("accepted=", " handshakes=", " refused_connections="))]
+            or any(name in line for name in ("accepted=", "  ended ", " handshakes=",
+                                             " refused_connections="))]
+
+
+def logged(server):
+    """Warnings and worse, and (with log_level = "debug") why login's connections ended."""
+    lines = re.findall(r"^\S+ (\w+) \S+ (\S+)(?:.* (reason=.*))?", server.read_log(), re.M)
+    return collections.Counter(" ".join(line) for line in lines
+                               if line[0] in ("warning", "error") or line[1] == "closed")
 
 
 def main():
@@ -139,6 +150,7 @@ def main():
         rig.measure_first(load.process)
         floor = Floor()
         result["quiet"] = [held(load, floor, args, "mail"), held(load, floor, args, "commands")]
+        tcp = measure.tcp_counters()
         storm = Storm(binary, server, args, folder)
         try:
             while storm.running() and time.monotonic() - storm.began < 2 * args.patience:
@@ -151,9 +163,11 @@ def main():
         result["clients"] = storm.result()
         result["sleepers"] = {name: count for name, count in load.ask("status")["status"].items()
                               if name in ("connected", "lost", "missing", "repeated_exists")}
+        result["kernel"] = measure.tcp_trouble(tcp)
         result["server"] = said(server)
+        result["log"] = logged(server)
         print(json.dumps({name: result[name] for name in
-                          ("seconds", "clients", "sleepers", "server")}, indent=1), flush=True)
+                          ("seconds", "clients", "sleepers", "kernel", "server", "log")}, indent=1), flush=True)
         load.close()
         floor.close()
     if args.json:

@@ -23,6 +23,32 @@ def write_text(path, text):
         file.write(text)
 
 
+def tcp_counters():
+    """Everything /proc/net/netstat and snmp count of TCP: {name: count}."""
+    counters = {}
+    for path in ("/proc/net/netstat", "/proc/net/snmp"):
+        lines = read_text(path).splitlines()
+        for names, numbers in zip(lines[::2], lines[1::2]):
+            if names.startswith("Tcp"):
+                counters.update(zip(names.split()[1:], map(int, numbers.split()[1:])))
+    return counters
+
+
+# Why the kernel refused a connection, or ended one, where nobody had asked it to.
+TCP_TROUBLE = ("ListenOverflows", "ListenDrops", "SyncookiesFailed", "TCPAbortOnData",
+               "TCPAbortOnClose", "TCPAbortOnMemory", "TCPAbortOnTimeout", "TCPAbortOnLinger",
+               "TCPAbortFailed", "TCPReqQFullDrop", "TCPReqQFullDoCookies", "TCPMemoryPressures",
+               "TCPTimeWaitOverflow", "PAWSEstab", "TCPSYNChallenge", "TCPChallengeACK",
+               "AttemptFails", "EstabResets", "OutRsts")
+
+
+def tcp_trouble(before):
+    """What has happened of it since `before`, tcp_counters() of then."""
+    now = tcp_counters()
+    return {name: now[name] - before[name] for name in TCP_TROUBLE
+            if now.get(name, 0) != before.get(name, 0)}
+
+
 class ControlGroup:
     """The processes of one server, whatever they fork. None of it is needed: see Processes."""
 
