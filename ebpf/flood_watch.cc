@@ -22,6 +22,7 @@ bool FloodWatch::look(const AdmissionCounters& counters) {
   const uint64_t let_in = since(ADMISSION_WITHIN) + since(ADMISSION_OVER) +
                           since(ADMISSION_UNPACED) + since(ADMISSION_CONTENDED);
   const bool unmeant = let_in >= kFewest && since(ADMISSION_COMPLETED) * kCompletedPart < let_in;
+  quiet_ = counters == before_;
   before_ = counters;
   // Where nothing is dropped there is nothing to stand aside from.
   const bool differs = flooded_ ? !unmeant : unmeant && dropped > 0;

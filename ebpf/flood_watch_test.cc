@@ -62,5 +62,17 @@ TEST_F(FloodWatchTest, it_is_over_when_it_was_quiet_or_honest_for_long_enough) {
   EXPECT_FALSE(after(10, {}));
 }
 
+TEST_F(FloodWatchTest, while_nobody_comes_it_looks_less_often) {
+  after(1, {.let_in = 1, .completed = 1});
+  EXPECT_EQ(watch_.next_look_ms(), FloodWatch::kLookMs);
+  after(1, {});
+  EXPECT_EQ(watch_.next_look_ms(), FloodWatch::kQuietLookMs);
+  after(1, {.dropped = 1});
+  EXPECT_EQ(watch_.next_look_ms(), FloodWatch::kLookMs);
+  ASSERT_TRUE(after(3, {.let_in = 2000, .dropped = 50'000, .completed = 50}));
+  after(1, {});
+  EXPECT_EQ(watch_.next_look_ms(), FloodWatch::kLookMs) << "it counts its end by seconds";
+}
+
 }  // namespace
 }  // namespace dormouse::ebpf

@@ -64,6 +64,7 @@ tuning::LoginPaceSettings pace_settings(const wire::Settings::Pressure& from) {
 PressureKeeper::PressureKeeper(io::Loop& loop, const wire::Settings::Pressure& settings, Tell tell,
                                tuning::PressureReader reader)
     : loop_(loop),
+      stirred_(loop),
       enabled_(settings.enabled()),
       tell_(std::move(tell)),
       reader_(std::move(reader)),
@@ -96,17 +97,27 @@ void PressureKeeper::tell_pace() {
 
 io::Task<void> PressureKeeper::keep() {
   if (enabled_) role::log_info("pressure-measured", {{"memory", reader_.describe()}});
-  while (co_await loop_.sleep(look_ms())) look();
+  while (true) {
+    auto stirred = co_await io::wait(&stirred_, look_ms());
+    if (!stirred && stirred.error().kind != ErrorKind::kTimeout) co_return;
+    stirred_.clear();
+    look();
+  }
 }
 
 // The tracker says how it is as long as anybody is awake.
+bool PressureKeeper::anybody_awake() const {
+  return strained_ms_ != 0 && loop_.now_ms() - strained_ms_ <= kStrainMs;
+}
+
 uint64_t PressureKeeper::look_ms() const {
   if (!enabled_) return kDisabledLookMs;
-  const bool awake = strained_ms_ != 0 && loop_.now_ms() - strained_ms_ <= kStrainMs;
-  return awake ? kAwakeLookMs : kLookMs;
+  if (anybody_awake()) return kAwakeLookMs;
+  return engine_.level() == Pressure::kCalm ? kQuietLookMs : kLookMs;
 }
 
 void PressureKeeper::strain(const wire::RoleToMaster::Strain& strain) {
+  if (!anybody_awake()) stirred_.set();
   strained_ms_ = loop_.now_ms();
   // Several since the last look: the longest wait. None: what was said last still holds.
   uint32_t queue_ms = strain.queue_ms();
@@ -130,11 +141,11 @@ void PressureKeeper::look() {
   for (const std::string& complaint : reader_.take_complaints()) {
     role::log_warning("pressure-not-measured", {{"what", complaint}});
   }
-  if (strained_ms_ != 0 && now_ms - strained_ms_ <= kStrainMs) {
+  if (anybody_awake()) {
     readings[size_t(Reading::kWorkers)] = strain_.places_permille();
     readings[size_t(Reading::kQueue)] = strain_.queue_ms();
   }
-  if (now_ms - strained_ms_ > kStrainMs) login_pace_.rest();
+  if (!anybody_awake()) login_pace_.rest();
   looked_ = true;
   auto change = engine_.sample(now_ms, readings);
   pressed_bound_ = pressed_pace_.per_second(now_ms, engine_.level(), pressed_per_second_);

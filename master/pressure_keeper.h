@@ -1,8 +1,8 @@
 #pragma once
-// PressureKeeper: twice a second or more measures how hard the server is pressed, and when the
-// level changes says so in the log and to every role (docs/pressure.md). In the master, since it is
-// in no sandbox, sees what the cgroup of all roles has, and has a channel to each of them. What
-// only the tracker knows (the queue, the places at workers) comes as Strain.
+// PressureKeeper: measures how hard the server is pressed, four times a second while anybody is
+// awake, and when the level changes says so in the log and to every role (docs/pressure.md). In the
+// master, since it is in no sandbox, sees what the cgroup of all roles has, and has a channel to
+// each of them. What only the tracker knows (the queue, the places at workers) comes as Strain.
 
 #include <array>
 #include <functional>
@@ -23,6 +23,8 @@ tuning::PressureSettings pressure_settings(const wire::Settings::Pressure& setti
 
 class PressureKeeper {
  public:
+  // While nobody is awake, and all is calm: whoever wakes or comes makes it look at once.
+  static constexpr uint64_t kQuietLookMs = 2'000;
   // While nobody is awake.
   static constexpr uint64_t kLookMs = 500;
   // Often enough that a limit is not reached between two looks: 150 new users a second take 80 MiB
@@ -54,11 +56,13 @@ class PressureKeeper {
   tuning::Pressure level() const { return engine_.level(); }
 
  private:
+  bool anybody_awake() const;
   uint64_t look_ms() const;
   void note(const tuning::PressureChange& change);
   void tell_pace();
 
   io::Loop& loop_;
+  io::Event stirred_;  // somebody is awake, after nobody was
   bool enabled_;
   Tell tell_;
   tuning::PressureReader reader_;

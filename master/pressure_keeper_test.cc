@@ -150,6 +150,23 @@ TEST_F(PressureKeeperTest, FilePagesThatNobodyWroteAreWrittenWhileMemoryIsShort)
   EXPECT_EQ(write_backs_, 1u) << "there is room";
 }
 
+io::Task<int> stir_it(io::Loop* loop, PressureKeeper* keeper, std::string meminfo) {
+  loop->root().spawn(keeper->keep());
+  (void)co_await loop->sleep(1);  // it has begun to wait
+  std::ofstream(meminfo) << "MemTotal: 1000 kB\nMemAvailable: 10 kB\n";
+  keeper->strain({});
+  // Due long before its next look, and behind what strain() makes ready.
+  (void)co_await loop->sleep(PressureKeeper::kQuietLookMs / 10);
+  co_return int(keeper->level());
+}
+
+TEST_F(PressureKeeperTest, WhoeverWakesMakesItLookAtOnce) {
+  auto keeper = this->keeper();
+  EXPECT_EQ(loop_->run(stir_it(loop_.get(), keeper.get(), root_ + "/proc/meminfo")),
+            int(Pressure::kCritical));
+  EXPECT_EQ(told_.size(), 1u);
+}
+
 TEST_F(PressureKeeperTest, SwitchedOffItIsCalmAndSaysSo) {
   auto keeper = this->keeper();
   available(10);

@@ -246,8 +246,8 @@ class Server final : public SupervisorEvents {
   }
 
   io::Task<void> watch_for_floods() {
-    constexpr uint64_t kLookMs = 1000;  // what FloodWatch counts by
-    while (co_await loop_.sleep(kLookMs)) resources_.admission.watch_for_floods();
+    Admission& admission = resources_.admission;
+    while (co_await loop_.sleep(admission.flood.next_look_ms())) admission.watch_for_floods();
   }
 
   io::Task<void> feed_watchdog() {
