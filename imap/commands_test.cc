@@ -2,11 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "imap/syntax/limits.h"
 #include "imap/test_script.h"
 
 namespace dormouse::imap {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -148,6 +150,56 @@ io::Task<void> append_messages(Household* home, io::Scope* scope) {
 }
 
 TEST(Commands, appended_messages_are_streamed_to_the_disk) { play(append_messages); }
+
+// RFC 3502.
+io::Task<void> append_several(Household* home, io::Scope* scope) {
+  Client* a = co_await logged_in(home, scope, "a");
+  co_await expect(a, "SELECT INBOX", {"* 0 EXISTS"});
+  a->send("p1 APPEND INBOX (\\Seen) {4+}\r\nX: 1 \"17-Jul-1996 02:44:25 -0700\" {5}\r\n");
+  co_await a->take_until("+ ");
+  a->send("X: 22 (\\Flagged $Label1) {6+}\r\nX: 333\r\n");
+  std::string reply = co_await a->take_until("p1 ");
+  EXPECT_THAT(reply, HasSubstr("* 3 EXISTS\r\n"));
+  EXPECT_THAT(reply, ContainsRegex("p1 OK \\[APPENDUID [0-9]+ 1:3\\]"));
+  co_await expect(a, "FETCH 1 (FLAGS BODY.PEEK[])", {"\\Seen", "{4}\r\nX: 1"});
+  co_await expect(a, "FETCH 2 (INTERNALDATE BODY.PEEK[])",
+                  {"\"17-Jul-1996 09:44:25 +0000\"", "{5}\r\nX: 22"});
+  co_await expect(a, "FETCH 3 (FLAGS BODY.PEEK[])", {"\\Flagged", "$Label1", "{6}\r\nX: 333"});
+}
+
+TEST(Commands, several_messages_are_appended_together) { play(append_several); }
+
+size_t files_in(const std::string& folder) {
+  return size_t(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+io::Task<void> append_several_or_none(Household* home, io::Scope* scope) {
+  Client* a = co_await logged_in(home, scope, "a");
+  co_await expect(a, "SELECT INBOX", {"* 0 EXISTS"});
+  const char* const tries[] = {
+      "{3+}\r\nabc {0+}\r\n\r\n",                // RFC 3502 6.3.11: it was called off
+      "{3+}\r\nabc (\\Recent) {3+}\r\nabc\r\n",  // no such flag
+      "{3+}\r\nabc {99999999999}\r\n",           // too long
+      "{3+}\r\nabc {3+}\r\nabc and more\r\n",    // no literal
+      "{3+}\r\nabc nonsense {3+}\r\nabc {3+}\r\nabc\r\n",
+  };
+  for (const char* messages : tries) {
+    a->send(fmt::format("q APPEND INBOX {}r NOOP\r\n", messages));
+    std::string reply = co_await a->take_until("r OK");
+    EXPECT_THAT(reply, ContainsRegex("q (NO|BAD) ")) << messages;
+    EXPECT_THAT(reply, Not(HasSubstr("EXISTS"))) << messages;
+  }
+  std::string many = "q APPEND INBOX";
+  for (size_t i = 0; i <= kAppendMessagesMax; ++i) many += " {1+}\r\nx";
+  a->send(many + "\r\n");
+  co_await a->take_until("q NO [LIMIT]");
+  co_await expect(a, "STATUS INBOX (MESSAGES)", {"MESSAGES 0"});
+  EXPECT_EQ(files_in(home->mail_path() + "/tmp"), 0u);
+}
+
+TEST(Commands, of_several_messages_none_is_appended_when_one_is_refused) {
+  play(append_several_or_none);
+}
 
 io::Task<void> search_messages(Household* home, io::Scope* scope) {
   home->deliver("INBOX", mail("Apples", "green ones"));

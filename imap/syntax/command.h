@@ -141,12 +141,18 @@ struct List {
   StatusItems return_status = 0;  // RETURN (STATUS (...))
 };
 
-// What stands before the message: the reader stops there (CommandReader::Event::kMessageLiteral).
-struct Append {
-  std::string mailbox;
+// What stands before one message of an APPEND: the reader stops there
+// (CommandReader::Event::kMessageLiteral).
+struct AppendMessage {
   FlagList flags;
   std::optional<DateTime> date;
   std::uint64_t literal_octets = 0;
+};
+
+// Up to its first message. What stands before each further one: parse_append_message().
+struct Append {
+  std::string mailbox;
+  AppendMessage message;
 };
 
 struct Expunge {

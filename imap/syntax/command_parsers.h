@@ -42,6 +42,8 @@ bool parse_cancel_update(Lexer& lexer, bool uid, CommandArguments& out);
 // "PARTIAL" SP partial-range, the word itself taken already.
 bool take_partial_range(Lexer& lexer, PartialRange& out);
 
+// " (\Seen) "date" {310}", for APPEND and each further message of it.
+bool take_append_message(Lexer& lexer, AppendMessage& out);
 // "(MESSAGES UNSEEN)", for STATUS and for LIST RETURN (STATUS ...).
 bool take_status_items(Lexer& lexer, StatusItems& out);
 // "(UID FLAGS BODY.PEEK[HEADER])", for NOTIFY and UPDATE; as parsed, and as text that a sleeper can

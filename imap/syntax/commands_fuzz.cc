@@ -20,6 +20,13 @@ void check(bool holds) {
   if (!holds) std::abort();
 }
 
+void parse_append_rest(std::string_view text) {
+  auto message = dormouse::imap::parse_append_message(text);
+  if (message) return;
+  check(!message.error().text.empty());
+  for (char c : message.error().text) check(c >= ' ' && c < 0x7f);
+}
+
 void parse(std::string_view text) {
   auto command = dormouse::imap::parse_command(text);
   if (!command) {
@@ -84,6 +91,7 @@ std::string run(std::string_view input, std::size_t piece_bytes, bool small, boo
           step.event == Event::kMessageEnd) {
         log += reader.text();
         parse(reader.text());
+        parse_append_rest(reader.text());
       }
       if (step.event == Event::kMessageLiteral) {
         accept ? reader.accept_message() : reader.refuse_message();

@@ -26,6 +26,8 @@ inline constexpr std::size_t kKeywordsMax = 64;
 inline constexpr std::size_t kKeywordBytesMax = 200;
 // A mailbox name, in bytes, encoded or not. Maildir++ makes it a file name of at most 255.
 inline constexpr std::size_t kMailboxBytesMax = 1000;
+// Messages of one APPEND (RFC 3502): each is a file in tmp/ until all of them are there.
+inline constexpr std::size_t kAppendMessagesMax = 256;
 // Patterns of one extended LIST (RFC 5258).
 inline constexpr std::size_t kListPatternsMax = 64;
 // BODY[...] items of one FETCH. Clients ask for one to three; web mail for some ten.

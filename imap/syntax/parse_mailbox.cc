@@ -145,27 +145,30 @@ bool parse_status(Lexer& lexer, bool, CommandArguments& out) {
          take_status_items(lexer, command.items) && lexer.take_end();
 }
 
-bool parse_append(Lexer& lexer, bool, CommandArguments& out) {
-  auto& command = out.emplace<Append>();
-  if (!lexer.take_space() || !lexer.take_mailbox(command.mailbox) || !lexer.take_space()) {
-    return false;
-  }
+bool take_append_message(Lexer& lexer, AppendMessage& out) {
+  if (!lexer.take_space()) return false;
   if (lexer.next_is('(')) {
-    if (!lexer.take_flag_list(command.flags) || !lexer.take_space()) return false;
+    if (!lexer.take_flag_list(out.flags) || !lexer.take_space()) return false;
   }
   if (lexer.next_is('"')) {
     std::string date;
     if (!lexer.take_string(date)) return false;
-    command.date = parse_date_time(date);
-    if (!command.date) return lexer.fail("Invalid date-time");
+    out.date = parse_date_time(date);
+    if (!out.date) return lexer.fail("Invalid date-time");
     if (!lexer.take_space()) return false;
   }
   if (!lexer.take('{', "Expected a message literal") ||
-      !lexer.take_number(INT64_MAX, command.literal_octets, "Invalid literal")) {
+      !lexer.take_number(INT64_MAX, out.literal_octets, "Invalid literal")) {
     return false;
   }
   lexer.skip('+');
   return lexer.take('}', "Invalid literal") && (lexer.at_end() || lexer.fail("Invalid literal"));
+}
+
+bool parse_append(Lexer& lexer, bool, CommandArguments& out) {
+  auto& command = out.emplace<Append>();
+  return lexer.take_space() && lexer.take_mailbox(command.mailbox) &&
+         take_append_message(lexer, command.message);
 }
 
 }  // namespace dormouse::imap

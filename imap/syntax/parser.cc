@@ -184,6 +184,13 @@ ParseResult parse_command(std::string_view text) {
   return command;
 }
 
+std::expected<AppendMessage, ParseError> parse_append_message(std::string_view text) {
+  AppendMessage message;
+  Lexer lexer(text);
+  if (take_append_message(lexer, message)) return message;
+  return std::unexpected(ParseError{"", std::string(lexer.error()), lexer.error_is_no()});
+}
+
 bool is_done(std::string_view line) {
   while (line.ends_with(' ')) line.remove_suffix(1);
   return equals_nocase(line, "DONE");

@@ -23,6 +23,10 @@ using ParseResult = std::expected<Command, ParseError>;
 // kMessageLiteral, the text ends in the announcement of the message: that is an Append.
 ParseResult parse_command(std::string_view text);
 
+// What stands between two messages of an APPEND (RFC 3502), up to the announcement of the second;
+// `text` as CommandReader gives it with after_message(). The error's tag is empty.
+std::expected<AppendMessage, ParseError> parse_append_message(std::string_view text);
+
 // The items that NOTIFY's MessageNew asks for, in their parentheses. nullopt: not such a list.
 std::optional<Fetch> parse_fetch_list(std::string_view text);
 

@@ -151,13 +151,26 @@ TEST(Parser, ReadsPlainAndExtendedList) {
 
 TEST(Parser, ReadsAppendUpToItsMessage) {
   auto append = parse<Append>("a APPEND x (\\Seen $Junk) \"17-Jul-1996 02:44:25 -0700\" {310+}");
-  EXPECT_EQ(append.flags, (FlagList{kSeen, {"$Junk"}}));
-  EXPECT_EQ(append.date->unix_seconds, 837596665);
-  EXPECT_EQ(append.literal_octets, 310U);
-  EXPECT_FALSE(parse<Append>("a APPEND x {0}").date);
+  EXPECT_EQ(append.message.flags, (FlagList{kSeen, {"$Junk"}}));
+  EXPECT_EQ(append.message.date->unix_seconds, 837596665);
+  EXPECT_EQ(append.message.literal_octets, 310U);
+  EXPECT_FALSE(parse<Append>("a APPEND x {0}").message.date);
   EXPECT_EQ(refusal("a APPEND x (\\Recent) {3}"), "a BAD Invalid system flag");
   EXPECT_EQ(refusal("a APPEND x \"foo\" {3}"), "a BAD Invalid date-time");
   EXPECT_NE(refusal("a APPEND x"), "parsed");
+}
+
+TEST(Parser, ReadsWhatStandsBetweenTwoMessagesOfAnAppend) {
+  auto next = parse_append_message(" (\\Flagged) \"17-Jul-1996 02:44:25 -0700\" {7}");
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->flags, (FlagList{kFlagged, {}}));
+  EXPECT_EQ(next->date->unix_seconds, 837596665);
+  EXPECT_EQ(next->literal_octets, 7U);
+  EXPECT_EQ(parse_append_message(" {2+}")->literal_octets, 2U);
+  EXPECT_EQ(parse_append_message(" (\\Recent) {3}").error().text, "Invalid system flag");
+  for (const char* wrong : {"", " ", "{3}", " x {3}", " {3} ", " () {3}x", "  {3}"}) {
+    EXPECT_FALSE(parse_append_message(wrong)) << wrong;
+  }
 }
 
 TEST(Parser, ReadsStore) {
