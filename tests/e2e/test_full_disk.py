@@ -83,6 +83,13 @@ class FullDiskTest(unittest.TestCase):
         client.send(f"{tag} STORE 1:* +FLAGS (\\Flagged)\r\n")
         _, stored = client.finish(tag)
         self.assertIn(stored.split(b" ")[1], (b"OK", b"NO"))
+        # Several at once: the first would have found room, and does not stay (RFC 3502).
+        tag = client.tag()
+        client.send(f"{tag} APPEND INBOX {{4+}}\r\nX: 1 {{100000+}}\r\n".encode()
+                    + b"x" * 100_000 + b"\r\n")
+        _, tagged = client.finish(tag)
+        self.assertTrue(tagged.split(b" ", 1)[1].startswith(b"NO "), tagged)
+        self.assertEqual(self.bodies(client), kept)
         # Another session, another user, and one that sleeps and wakes.
         second = Client(self.server)
         second.login(0)
