@@ -60,6 +60,11 @@ enum class Verb : uint8_t {
 // What a connection makes use of, at random among what is offered.
 enum class Extension : uint8_t { kNone, kCondstore, kQresync };
 
+struct AppendedMail {
+  MailIdentity mail;
+  uint8_t flags = 0;
+};
+
 // A command under way and what its answer is held against.
 struct Sent {
   Verb verb = Verb::kNoop;
@@ -76,16 +81,18 @@ struct Sent {
   bool wanted = true;                   // kSearch: FLAGGED or UNFLAGGED
   std::vector<uint32_t> versions = {};  // kStore of `flag`, one for each of uids
   FetchContext fetch = {};
-  bool heard = false;        // kSearch, kStatus: its data came
-  std::string literal = {};  // kAppend: waits for the continuation
-  MailIdentity mail = {};
-  uint8_t flags = 0;      // kAppend
+  bool heard = false;  // kSearch, kStatus: its data came
+  // kAppend: the messages, in order, and what waits for each continuation.
+  std::vector<AppendedMail> mails = {};
+  std::deque<std::string> waiting = {};
   uint32_t uid_next = 0;  // known when it was sent
   uint64_t sent_us = 0;
 };
 
 class Client {
  public:
+  // Messages of one APPEND, where the server offers MULTIAPPEND.
+  static constexpr uint32_t kAppendMailsMax = 3;
   // No response of a right server to our commands is larger: FETCH of the largest mail, SEARCH of
   // the largest mailbox.
   static constexpr ScannerBounds kScannerBounds{.kept_bytes_max = 1024 * 1024,
@@ -156,6 +163,7 @@ class Client {
   void fetched(const Sent& sent);
   void stored(const Sent& sent, std::string_view text);
   void appended(const Sent& sent, std::string_view text);
+  void appended(const AppendedMail& mail, uint32_t uid);
   void lose(const Sent& sent);
   bool may_expunge() const;
   Sent* awaiting(Verb verb);

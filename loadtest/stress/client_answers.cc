@@ -41,8 +41,9 @@ void Client::hear_continuation(uint64_t now_us) {
   if (front.verb == Verb::kIdle && !idling_) {
     idling_ = true;
     idle_until_us_ = now_us + uint64_t{random_.below(settings_.idle_ms_max + 1)} * 1000;
-  } else if (front.verb == Verb::kAppend && !front.literal.empty()) {
-    to_send_ += std::exchange(front.literal, {});
+  } else if (front.verb == Verb::kAppend && !front.waiting.empty()) {
+    to_send_ += front.waiting.front();
+    front.waiting.pop_front();
   } else {
     complain("a continuation that nobody waits for");
   }

@@ -87,19 +87,35 @@ uint8_t Client::random_flags() {
 }
 
 bool Client::issue_append(uint64_t now_us, std::string& send) {
-  if (view_.messages().size() >= settings_.messages) return false;
+  const uint32_t room = settings_.messages -
+                        std::min<uint32_t>(settings_.messages, uint32_t(view_.messages().size()));
+  if (room == 0) return false;
+  const bool several = offers("MULTIAPPEND") && random_.percent(25);
+  const uint32_t count = several ? std::min(1 + random_.below(kAppendMailsMax), room) : 1;
   Sent sent{.verb = Verb::kAppend, .state = State::kAppend};
-  sent.mail = {.seed = settings_.seed,
-               .serial = uint64_t{settings_.number} << 32 | ++serial_,
-               .body_bytes = random_.below(settings_.body_bytes_max + 1)};
-  sent.flags = random_flags();
-  std::string text = mail_text(sent.mail);
-  bool at_once = offers("LITERAL+") && random_.percent(50);
-  std::string command = fmt::format("APPEND {} ({}) {{{}{}}}", quote(settings_.mailbox),
-                                    write_flags(sent.flags), text.size(), at_once ? "+" : "");
-  if (!at_once) sent.literal = text + "\r\n";
+  std::string command = fmt::format("APPEND {}", quote(settings_.mailbox));
+  std::string at_once;  // goes with the command
+  for (uint32_t i = 0; i < count; ++i) {
+    const AppendedMail& mail = sent.mails.emplace_back(
+        AppendedMail{.mail = {.seed = settings_.seed,
+                              .serial = uint64_t{settings_.number} << 32 | ++serial_,
+                              .body_bytes = random_.below(settings_.body_bytes_max + 1)},
+                     .flags = random_flags()});
+    std::string text = mail_text(mail.mail);
+    const bool waits = !offers("LITERAL+") || random_.percent(50);
+    std::string announced =
+        fmt::format(" ({}) {{{}{}}}", write_flags(mail.flags), text.size(), waits ? "" : "+");
+    if (i == 0) {
+      command += announced;
+    } else {
+      (sent.waiting.empty() ? at_once : sent.waiting.back()) += announced + "\r\n";
+    }
+    if (waits) sent.waiting.emplace_back();
+    (sent.waiting.empty() ? at_once : sent.waiting.back()) += text;
+  }
+  (sent.waiting.empty() ? at_once : sent.waiting.back()) += "\r\n";
   issue(std::move(sent), command, now_us, send);
-  if (at_once) send += text + "\r\n";
+  send += at_once;
   return true;
 }
 

@@ -36,7 +36,7 @@ void Client::hear_tagged(const Response& response, uint64_t now_us) {
   std::string_view text = after_word(response.text);
   hear_code(text);
   if (idling_ && sent.verb == Verb::kIdle) complain("IDLE ended before DONE");
-  if (sent.verb == Verb::kAppend && ok && !sent.literal.empty()) {
+  if (sent.verb == Verb::kAppend && ok && !sent.waiting.empty()) {
     complain("APPEND is OK before the message was sent");
   }
   // RFC 5530: some part of the server is away for now. The end of this session, as a BYE is.
@@ -170,27 +170,35 @@ void Client::appended(const Sent& sent, std::string_view text) {
   }
   size_t space = std::min(code.rest.find(' '), code.rest.size());
   auto validity = to_number(code.rest.substr(0, space));
-  auto uid = to_number(after_word(code.rest));
-  if (!validity || !uid || *uid == 0 || *uid > UINT32_MAX) {
+  auto uids = parse_set(after_word(code.rest), kAppendMailsMax);
+  if (!validity || !uids || uids->empty() || uids->front() == 0) {
     return complain("APPENDUID that cannot be read");
   }
   view_.uid_validity(*validity);
-  if (*uid < sent.uid_next) {
-    complain(fmt::format("APPENDUID {}, after UIDNEXT {} was known", *uid, sent.uid_next));
+  if (uids->size() != sent.mails.size()) {
+    return complain(fmt::format("APPENDUID of {} messages, {} were sent (RFC 4315 3)", uids->size(),
+                                sent.mails.size()));
   }
-  truth_.uid_next = std::max(truth_.uid_next, uint32_t(*uid) + 1);
-  TruthMessage* truth = truth_.observe(uint32_t(*uid));
+  if (uids->front() < sent.uid_next) {
+    complain(fmt::format("APPENDUID {}, after UIDNEXT {} was known", uids->front(), sent.uid_next));
+  }
+  for (size_t i = 0; i < uids->size(); ++i) appended(sent.mails[i], uids->at(i));
+}
+
+void Client::appended(const AppendedMail& mail, uint32_t uid) {
+  truth_.uid_next = std::max(truth_.uid_next, uid + 1);
+  TruthMessage* truth = truth_.observe(uid);
   if (truth == nullptr) return;  // deleted by somebody already
-  if (truth->mail && truth->mail != sent.mail) {
-    complain(fmt::format("APPENDUID {} is the UID of another message", *uid));
+  if (truth->mail && truth->mail != mail.mail) {
+    complain(fmt::format("APPENDUID {} is the UID of another message", uid));
   }
-  truth->mail = sent.mail;
+  truth->mail = mail.mail;
   truth->flags_seen = true;
   for (uint32_t flag = 0; flag < kTrackedFlags.size(); ++flag) {
     FlagHistory& history = truth->flags[flag];
-    bool given = (sent.flags >> flag & 1) != 0;
+    bool given = (mail.flags >> flag & 1) != 0;
     if (history.known && history.initial != given && truth->flags_certain()) {
-      complain(fmt::format("UID {} was appended {} {}, but came {} it", *uid,
+      complain(fmt::format("UID {} was appended {} {}, but came {} it", uid,
                            given ? "with" : "without", kTrackedFlags[flag],
                            given ? "without" : "with"));
     }

@@ -168,6 +168,8 @@ INSTANTIATE_TEST_SUITE_P(
         LieCase{Lie::kAppendFlagsLost, "append_flags_lost", ""},
         LieCase{Lie::kAppendUidReused, "append_uid_reused", "APPENDUID"},
         LieCase{Lie::kAppendUidMissing, "append_uid_missing", "APPEND without APPENDUID"},
+        LieCase{Lie::kAppendsSwapped, "appends_swapped", "is not the text that was appended"},
+        LieCase{Lie::kAppendsOnlyOne, "appends_only_one", "messages, "},
         LieCase{Lie::kTagsOutOfOrder, "tags_out_of_order", "tagged replies in order"},
         LieCase{Lie::kUnknownTag, "unknown_tag", "tagged replies in order"},
         LieCase{Lie::kRefuses, "refuses", "was refused"},

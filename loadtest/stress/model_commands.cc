@@ -157,16 +157,28 @@ void ModelServer::expunge(const std::vector<Value>& arguments) {
   for (uint32_t uid : gone) mailbox_.expunge(uid);
 }
 
+// Mailbox, then flags and text of each message.
 std::string ModelServer::append(const std::vector<Value>& arguments) {
-  ModelMessage message{.uid = mailbox_.uid_next++, .text = literal_};
-  for (const Value& flag : arguments[1].list) message.flags.insert(flag.text);
-  if (!message.flags.empty() && lies(Lie::kAppendFlagsLost)) message.flags.clear();
-  message.mod_seq = ++mailbox_.mod_seq;
-  uint32_t uid = message.uid;
-  mailbox_.messages.push_back(std::move(message));
-  if (uid > 1 && lies(Lie::kAppendUidReused)) --uid;
+  std::vector<uint32_t> uids;
+  uint64_t mod_seq = ++mailbox_.mod_seq;
+  for (size_t i = 1; i + 1 < arguments.size(); i += 2) {
+    ModelMessage message{.uid = mailbox_.uid_next++, .text = arguments[i + 1].text};
+    for (const Value& flag : arguments[i].list) message.flags.insert(flag.text);
+    if (!message.flags.empty() && lies(Lie::kAppendFlagsLost)) message.flags.clear();
+    message.mod_seq = mod_seq;
+    uids.push_back(message.uid);
+    mailbox_.messages.push_back(std::move(message));
+  }
+  if (uids.size() > 1 && lies(Lie::kAppendsSwapped)) {
+    std::swap(mailbox_.messages.back().text, mailbox_.messages[mailbox_.messages.size() - 2].text);
+  }
+  if (uids.size() > 1 && lies(Lie::kAppendsOnlyOne)) {
+    mailbox_.messages.pop_back();
+    uids.pop_back();
+  }
+  if (uids.front() > 1 && lies(Lie::kAppendUidReused)) --uids.front();
   if (lies(Lie::kAppendUidMissing)) return "OK done";
-  return fmt::format("OK [APPENDUID {} {}] done", mailbox_.uid_validity, uid);
+  return fmt::format("OK [APPENDUID {} {}] done", mailbox_.uid_validity, write_set(uids));
 }
 
 }  // namespace dormouse::loadtest::stress::test

@@ -31,18 +31,17 @@ std::string ModelServer::take(std::string_view bytes) {
   input_ += bytes;
   for (;;) {
     if (literal_bytes_) {
-      if (input_.size() < *literal_bytes_ + 2) break;
-      literal_ = input_.substr(0, *literal_bytes_);
-      input_.erase(0, *literal_bytes_ + 2);
+      if (input_.size() < *literal_bytes_) break;
+      literals_.push_back(input_.substr(0, *literal_bytes_));
+      input_.erase(0, *literal_bytes_);
       literal_bytes_.reset();
-      answer(std::exchange(pending_line_, {}));
-      continue;
     }
     size_t end = input_.find("\r\n");
     if (end == std::string::npos) break;
-    std::string line = input_.substr(0, end);
+    std::string line = std::exchange(pending_line_, {}) + input_.substr(0, end);
     input_.erase(0, end + 2);
-    if (line.ends_with('}')) {
+    // What follows a literal directly is no new one.
+    if (line.ends_with('}') && end != 0) {
       size_t brace = line.rfind('{');
       bool at_once = line[line.size() - 2] == '+';
       std::string digits = line.substr(brace + 1, line.size() - brace - (at_once ? 3 : 2));
@@ -52,6 +51,7 @@ std::string ModelServer::take(std::string_view bytes) {
       continue;
     }
     answer(line);
+    literals_.clear();
   }
   return output_;
 }
@@ -61,8 +61,7 @@ void ModelServer::answer(const std::string& line) {
     sync(true);
     return finish(std::exchange(idle_tag_, {}), "OK idled");
   }
-  std::string literals[] = {literal_};
-  auto words = parse_values(line, literals);
+  auto words = parse_values(line, literals_);
   if (!words || words->size() < 2) {
     output_ += fmt::format("* BAD what? {}\r\n", line.substr(0, 40));
     return;
@@ -93,7 +92,9 @@ void ModelServer::command(const std::string& tag, const std::string& verb,
   bool by_numbers = !by_uid && (inner == "FETCH" || inner == "STORE" || inner == "SEARCH");
   if (inner == "LOGIN") {
     if (lies(Lie::kDataUnselected)) output_ += "* 3 EXISTS\r\n";
-    text = "OK [CAPABILITY IMAP4rev1 IDLE LITERAL+ UIDPLUS ENABLE CONDSTORE QRESYNC] in";
+    text =
+        "OK [CAPABILITY IMAP4rev1 IDLE LITERAL+ UIDPLUS MULTIAPPEND ENABLE CONDSTORE "
+        "QRESYNC] in";
   } else if (inner == "ENABLE") {
     condstore_ = qresync_ = true;
     output_ += "* ENABLED QRESYNC\r\n";

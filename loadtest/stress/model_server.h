@@ -62,6 +62,8 @@ enum class Lie : uint8_t {
   kAppendFlagsLost,
   kAppendUidReused,
   kAppendUidMissing,
+  kAppendsSwapped,
+  kAppendsOnlyOne,
   kTagsOutOfOrder,
   kUnknownTag,
   kRefuses,
@@ -137,7 +139,7 @@ class ModelServer {
   std::string output_;
   std::string pending_line_;  // waits for its literal
   std::optional<size_t> literal_bytes_;
-  std::string literal_;
+  std::vector<std::string> literals_;  // of the line under way
   std::string idle_tag_;
   std::string held_reply_;
   std::vector<Known> view_;
