@@ -275,8 +275,7 @@ std::string LoginServer::view() {
   return fmt::format(
              "login: connections={} addresses={} authenticating={} auth={} ssl_objects={}\n"
              "  accepted={} handed_over={} failed_attempts={} evicted={} gave_up={} "
-             "refused_address={} "
-             "penalties={}\n"
+             "refused_address={} penalties={}\n"
              "  ended {}\n"
              "  handshakes={} resumed={} failed={}\n"
              "  pressure={} refused_connections={} dropped_connections={} refused_logins={} "

@@ -166,8 +166,8 @@ def main():
         result["kernel"] = measure.tcp_trouble(tcp)
         result["server"] = said(server)
         result["log"] = logged(server)
-        print(json.dumps({name: result[name] for name in
-                          ("seconds", "clients", "sleepers", "kernel", "server", "log")}, indent=1), flush=True)
+        told = ("seconds", "clients", "sleepers", "kernel", "server", "log")
+        print(json.dumps({name: result[name] for name in told}, indent=1), flush=True)
         load.close()
         floor.close()
     if args.json:
