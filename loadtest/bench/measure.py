@@ -1,4 +1,5 @@
-"""What a server costs: memory of its processes, memory of the kernel, CPU time.
+"""What a server costs: memory of its processes, memory of the kernel, CPU time; and what the kernel
+refused or aborted meanwhile.
 
 Traps that the figures are protected from:
  * PSS, not RSS: pages shared between processes are counted once.
