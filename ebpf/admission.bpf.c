@@ -6,12 +6,14 @@
 // and costs us nothing. PASS leaves everything to TCP, as if we were not here.
 //
 // Sockets that the listener makes inherit the filter until login takes it off them; whatever
-// arrives for such a one passes, as does everything that is no opening SYN.
+// arrives for such a one passes. So does all that is no opening SYN, but for what TCP would
+// answer with a reset by mistake (handshake_race.bpf.h).
 
 // clang-format off
 #include "vmlinux.h"
 // clang-format on
 #include "ebpf/admission_policy.bpf.h"
+#include "ebpf/handshake_race.bpf.h"
 
 #define DROP 0
 #define PASS 0xffffffff  // keep all bytes
@@ -21,16 +23,19 @@ const volatile bool any_socket = false;
 
 SEC("socket")
 int admission(struct __sk_buff* skb) {
-  struct admission_prefix from = {};
-  __u16 port = 0;
+  struct packet_facts facts = {};
   if (!any_socket) {
     struct bpf_sock* sk = skb->sk;
     if (!sk || sk->state != BPF_TCP_LISTEN) return PASS;
   }
-  switch (look_at(skb, &from, &port)) {
+  switch (look_at(skb, &facts)) {
     case PACKET_SYN:
-      return admit_syn(&from) ? PASS : DROP;
+      return admit_syn(&facts.from) ? PASS : DROP;
     case PACKET_ACK:
+      if (is_early(facts.flow)) {
+        count_verdict(ADMISSION_EARLY);
+        return DROP;
+      }
       // For a listener it ends a handshake, or belongs to nothing.
       count_verdict(ADMISSION_COMPLETED);
       return PASS;

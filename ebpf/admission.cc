@@ -46,6 +46,8 @@ const char* verdict_name(unsigned verdict) {
       return "contended";
     case ADMISSION_COMPLETED:
       return "completed";
+    case ADMISSION_EARLY:
+      return "early";
     default:
       return "unknown";
   }

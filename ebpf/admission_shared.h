@@ -36,5 +36,6 @@ enum admission_verdict {
   ADMISSION_UNREADABLE,     // left to TCP: no TCP header where one must be
   ADMISSION_CONTENDED,      // let in: other CPUs changed the bucket all the time
   ADMISSION_COMPLETED,      // a handshake's last packet; no verdict, only counted
+  ADMISSION_EARLY,          // dropped: right behind a handshake's end (handshake_race.bpf.h)
   ADMISSION_VERDICTS
 };

@@ -13,10 +13,9 @@ const volatile uint16_t our_port = 143;
 
 // These hooks see everybody's packets: whose they are must be asked of each.
 static __always_inline int passes(const struct __sk_buff* skb) {
-  struct admission_prefix from = {};
-  uint16_t port = 0;
-  if (look_at(skb, &from, &port) != PACKET_SYN || port != our_port) return 1;
-  return admit_syn(&from);
+  struct packet_facts facts = {};
+  if (look_at(skb, &facts) != PACKET_SYN || facts.port != our_port) return 1;
+  return admit_syn(&facts.from);
 }
 
 SEC("cgroup_skb/ingress")

@@ -15,6 +15,7 @@ inline constexpr uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16;
 struct Packet {
   std::string from = "192.0.2.1";  // IPv4 or IPv6
   uint16_t port = 143;
+  uint16_t source = 40000;  // port
   uint8_t flags = kSyn;
   uint8_t protocol = 6;
   // IPv4: words of options. IPv6: destination options headers of 8 bytes before TCP's.
@@ -57,7 +58,7 @@ inline std::vector<uint8_t> bytes_of(const Packet& packet) {
     out.insert(out.end(), {127, 0, 0, 1});
     out.insert(out.end(), packet.extras * 4, 1);  // no operation
   }
-  put16(out, 40000);
+  put16(out, packet.source);
   put16(out, packet.port);
   out.insert(out.end(), 8, 0);
   out.push_back(0x50);
