@@ -56,6 +56,12 @@ inline constexpr uint64_t kLagMsMax = 20;
 // round trips until the password is here, each with a packet that was lost twice.
 inline constexpr uint64_t kEvictAfterMs = 15'000;
 inline constexpr uint64_t kEvictPartOfTimeout = 4;
+// In hand at once: a part of max_connections of those who came within the last three seconds (a
+// handshake, and a login over a slow network). With the default of 2,000, 500 for each process:
+// twice what it serves in a second, and as cheap for each as any number (docs/ebpf.md, the storm).
+inline constexpr uint32_t kYoungPart = 4;
+inline constexpr uint32_t kYoungLeast = 64;
+inline constexpr uint64_t kYoungMs = 3'000;
 // Waiting connections to look through for one that can be dropped for a newer one.
 inline constexpr unsigned kEvictScanMax = 64;
 

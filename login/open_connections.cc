@@ -4,7 +4,9 @@
 
 namespace dormouse::login {
 
-bool OpenConnections::has_room(uint64_t now_ms) const {
+bool OpenConnections::has_room(uint64_t now_ms) {
+  age(now_ms);
+  if (bounds_.young != 0 && young_ >= bounds_.young) return false;
   return bounds_.in_all == 0 || open_.size() < bounds_.in_all || evictable(now_ms) != nullptr;
 }
 
@@ -34,6 +36,7 @@ OpenConnections::Guest* OpenConnections::evictable(uint64_t now_ms) const {
 
 uint64_t OpenConnections::enter(const AddressKey& address, uint64_t now_ms) {
   ++per_address_[address];
+  ++young_;
   open_.emplace(next_number_, Place{.address = address, .guest = nullptr, .since_ms = now_ms});
   return next_number_++;
 }
@@ -43,6 +46,15 @@ void OpenConnections::remove(uint64_t number) {
   auto from_there = per_address_.find(place->second.address);
   if (--from_there->second == 0) per_address_.erase(from_there);
   open_.erase(place);
+  if (number >= young_from_) --young_;
+}
+
+void OpenConnections::age(uint64_t now_ms) {
+  for (auto at = open_.lower_bound(young_from_); at != open_.end(); ++at) {
+    if (now_ms - at->second.since_ms < bounds_.young_ms) break;  // and the others are younger
+    young_from_ = at->first + 1;
+    --young_;
+  }
 }
 
 void OpenConnections::all_leave(const std::string& text) {

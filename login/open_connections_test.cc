@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <list>
+#include <map>
+#include <random>
 
 #include "login/limits.h"
 
@@ -97,6 +100,53 @@ TEST_F(OpenConnectionsTest, a_look_for_the_oldest_ends) {
   now_ms_ += kOldMs;
   EXPECT_FALSE(open_.make_room(now_ms_));
   EXPECT_TRUE(beyond.last_word.empty());
+}
+
+TEST_F(OpenConnectionsTest, only_so_many_of_those_who_just_came_are_in_hand) {
+  constexpr uint64_t kYoung = 300;
+  open_.set_bounds({.in_all = 100, .old_ms = kOldMs, .young = 3, .young_ms = kYoung});
+  Stranger& first = come(1);
+  now_ms_ += 100;
+  Stranger& second = come(2);
+  EXPECT_TRUE(open_.has_room(now_ms_));
+  come(3);
+  EXPECT_FALSE(open_.has_room(now_ms_));
+  open_.remove(second.number);
+  EXPECT_TRUE(open_.has_room(now_ms_)) << "one got through";
+  come(4);
+  EXPECT_FALSE(open_.has_room(now_ms_));
+  now_ms_ += 199;
+  EXPECT_FALSE(open_.has_room(now_ms_));
+  now_ms_ += 1;
+  EXPECT_TRUE(open_.has_room(now_ms_)) << "who takes its time keeps nobody out";
+  EXPECT_EQ(open_.young(), 2u);
+  open_.remove(first.number);
+  EXPECT_EQ(open_.young(), 2u) << "it was not counted any more";
+  now_ms_ += kYoung;
+  EXPECT_TRUE(open_.has_room(now_ms_));
+  EXPECT_EQ(open_.young(), 0u);
+  EXPECT_EQ(open_.size(), 2u);
+}
+
+TEST_F(OpenConnectionsTest, a_count_of_the_young_is_right_whoever_comes_and_goes) {
+  constexpr uint64_t kYoung = 50;
+  open_.set_bounds({.in_all = 10'000, .old_ms = kOldMs, .young = 5000, .young_ms = kYoung});
+  std::mt19937 random(7);
+  std::map<uint64_t, uint64_t> since;  // by number
+  for (int step = 0; step < 20'000; ++step) {
+    now_ms_ += random() % 3;
+    if (random() % 2 == 0 || since.empty()) {
+      since.emplace(come(uint8_t(random())).number, now_ms_);
+    } else {
+      auto who = std::next(since.begin(), std::min<long>(random() % 40, long(since.size()) - 1));
+      open_.remove(who->first);
+      since.erase(who);
+    }
+    ASSERT_TRUE(open_.has_room(now_ms_));
+    auto young = std::ranges::count_if(
+        since, [&](const auto& one) { return now_ms_ - one.second < kYoung; });
+    ASSERT_EQ(open_.young(), size_t(young)) << "step " << step;
+  }
 }
 
 TEST_F(OpenConnectionsTest, without_bounds_there_is_always_room) {

@@ -72,7 +72,9 @@ void LoginServer::take_policy() {
   open_.set_bounds(
       {.in_all = policy.max_connections,
        .per_address = policy.max_connections_per_address,
-       .old_ms = std::min<uint64_t>(kEvictAfterMs, policy.timeout_ms / kEvictPartOfTimeout)});
+       .old_ms = std::min<uint64_t>(kEvictAfterMs, policy.timeout_ms / kEvictPartOfTimeout),
+       .young = std::max(policy.max_connections / kYoungPart, kYoungLeast),
+       .young_ms = kYoungMs});
 }
 
 Result<> LoginServer::take_listeners() {

@@ -28,9 +28,6 @@ class LoginPace {
   static constexpr double kDown = 0.7;
   // What a queue does lasts; once is the whim of a disk, or of a virtual machine's host.
   static constexpr unsigned kLateInARow = 2;
-  // No more are let in than get through, and a little: clients that are slow would fill the login
-  // processes. So a storm begins slowly.
-  static constexpr double kAhead = 1.25;
   // Sessions under way when the pace falls are served yet, and are what the next probes meet.
   static constexpr uint64_t kSettleMs = 300;
   // Over which logins a second are counted.
@@ -48,7 +45,6 @@ class LoginPace {
   void sample(uint64_t now_ms, std::optional<uint32_t> late_ms, uint32_t opened) {
     count(now_ms, opened);
     if (settings_.goal_ms == 0 || !late_ms) return rest();
-    rate_ = std::min(rate_, served_ * kAhead + settings_.least);
     if (*late_ms <= settings_.goal_ms) {
       late_in_a_row_ = 0;
       rate_ = std::min(rate_ * kUp, settings_.most);

@@ -7,28 +7,31 @@ namespace {
 
 constexpr LoginPaceSettings kSettings{.goal_ms = 10, .least = 50, .most = 2000};
 
-TEST(LoginPace, lets_in_a_little_more_than_gets_through_while_nobody_is_late) {
+TEST(LoginPace, bounds_nothing_while_nobody_is_late) {
   LoginPace pace(kSettings);
   EXPECT_EQ(pace.per_second(), 2000u) << "before there is anything to protect";
   for (uint64_t now_ms = 100; now_ms < 5'000; now_ms += 100) pace.sample(now_ms, 2, 30);
-  EXPECT_NEAR(pace.per_second(), 300 * LoginPace::kAhead + 50, 15);
+  EXPECT_EQ(pace.per_second(), 2000u);
+  EXPECT_NEAR(pace.served(), 300, 10);
 }
 
 TEST(LoginPace, falls_below_what_was_served_when_wakes_are_late) {
   LoginPace pace(kSettings);
   for (uint64_t now_ms = 100; now_ms <= 3'000; now_ms += 100) pace.sample(now_ms, 3, 40);
   EXPECT_NEAR(pace.served(), 400, 10);
-  uint32_t before = pace.per_second();
   pace.sample(3'100, 11, 40);
-  EXPECT_EQ(pace.per_second(), before) << "once is no queue";
+  EXPECT_EQ(pace.per_second(), 2000u) << "once is no queue";
   pace.sample(3'200, 11, 40);
   uint32_t after = pace.per_second();
-  EXPECT_NEAR(after, before * LoginPace::kDown, 2);
+  EXPECT_NEAR(after, 400 * LoginPace::kDown, 10);
   pace.sample(3'300, 200, 40);
   EXPECT_EQ(pace.per_second(), after) << "who was let in before is still being served";
   pace.sample(3'600, 200, 120);
   EXPECT_NEAR(pace.per_second(), after * LoginPace::kDown, 2);
   EXPECT_EQ(pace.late(), 4u);
+  uint32_t slow = pace.per_second();
+  pace.sample(3'700, 5, 20);
+  EXPECT_NEAR(pace.per_second(), slow * LoginPace::kUp, 1);
 }
 
 TEST(LoginPace, never_falls_below_the_least) {
