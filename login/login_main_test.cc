@@ -256,6 +256,22 @@ TEST_F(LoginMain, the_oldest_makes_room_for_the_newest) {
   EXPECT_NE(master_.view().find("evicted=1 "), std::string::npos);
 }
 
+TEST_F(LoginMain, of_those_who_just_came_only_so_many_are_in_hand) {
+  start(100, 100);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (unsigned i = 0; i < kYoungLeast + 8; ++i) {  // the others are in the listener's queue
+    clients.push_back(std::make_unique<Client>(port_));
+  }
+  for (const auto& client : clients) {
+    const std::string view = master_.view();
+    const size_t at = view.find(" in_hand=");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_LE(std::stoul(view.substr(at + strlen(" in_hand="))), kYoungLeast);
+    EXPECT_EQ(client->line().substr(0, 4), "* OK") << "also who waits for the others to get old";
+  }
+  EXPECT_THAT(master_.view(), testing::HasSubstr("evicted=0 "));
+}
+
 TEST_F(LoginMain, tells_how_every_connection_ended) {
   timeout_ms_ = 4'000;  // a quarter of it is old
   start(4, 100);

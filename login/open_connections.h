@@ -58,8 +58,10 @@ class OpenConnections {
   void all_leave(const std::string& text);
 
   size_t size() const { return open_.size(); }
-  // As of the last has_room().
-  size_t young() const { return young_; }
+  size_t young(uint64_t now_ms) {
+    age(now_ms);
+    return young_;
+  }
   size_t addresses() const { return per_address_.size(); }
 
  private:

@@ -119,12 +119,12 @@ TEST_F(OpenConnectionsTest, only_so_many_of_those_who_just_came_are_in_hand) {
   EXPECT_FALSE(open_.has_room(now_ms_));
   now_ms_ += 1;
   EXPECT_TRUE(open_.has_room(now_ms_)) << "who takes its time keeps nobody out";
-  EXPECT_EQ(open_.young(), 2u);
+  EXPECT_EQ(open_.young(now_ms_), 2u);
   open_.remove(first.number);
-  EXPECT_EQ(open_.young(), 2u) << "it was not counted any more";
+  EXPECT_EQ(open_.young(now_ms_), 2u) << "it was not counted any more";
   now_ms_ += kYoung;
   EXPECT_TRUE(open_.has_room(now_ms_));
-  EXPECT_EQ(open_.young(), 0u);
+  EXPECT_EQ(open_.young(now_ms_), 0u);
   EXPECT_EQ(open_.size(), 2u);
 }
 
@@ -145,7 +145,7 @@ TEST_F(OpenConnectionsTest, a_count_of_the_young_is_right_whoever_comes_and_goes
     ASSERT_TRUE(open_.has_room(now_ms_));
     auto young = std::ranges::count_if(
         since, [&](const auto& one) { return now_ms_ - one.second < kYoung; });
-    ASSERT_EQ(open_.young(), size_t(young)) << "step " << step;
+    ASSERT_EQ(open_.young(now_ms_), size_t(young)) << "step " << step;
   }
 }
 

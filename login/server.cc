@@ -275,7 +275,8 @@ io::Task<void> LoginServer::finish_drain() {
 std::string LoginServer::view() {
   const Counters& c = services_.counters;
   return fmt::format(
-             "login: connections={} addresses={} authenticating={} auth={} ssl_objects={}\n"
+             "login: connections={} addresses={} authenticating={} auth={} ssl_objects={} "
+             "in_hand={}\n"
              "  accepted={} handed_over={} failed_attempts={} evicted={} gave_up={} "
              "refused_address={} penalties={}\n"
              "  ended {}\n"
@@ -283,11 +284,12 @@ std::string LoginServer::view() {
              "  pressure={} refused_connections={} dropped_connections={} refused_logins={} "
              "paced_logins={}\n",
              open_.size(), open_.addresses(), services_.auth.exchanges(),
-             services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(), c.accepted,
-             c.handed_over, c.failed_attempts, c.evicted, gate_.gave_up(), c.refused_address,
-             services_.penalties.size(), ending_text(c.ended), c.handshakes, c.handshakes_resumed,
-             c.handshakes_failed, tuning::name_of(services_.pressure), c.refused_connections,
-             c.dropped_connections, c.refused_logins, c.paced_logins) +
+             services_.auth.linked() ? "linked" : "away", tls::live_ssl_objects(),
+             open_.young(process_.loop().now_ms()), c.accepted, c.handed_over, c.failed_attempts,
+             c.evicted, gate_.gave_up(), c.refused_address, services_.penalties.size(),
+             ending_text(c.ended), c.handshakes, c.handshakes_resumed, c.handshakes_failed,
+             tuning::name_of(services_.pressure), c.refused_connections, c.dropped_connections,
+             c.refused_logins, c.paced_logins) +
          pacing_view() + services_.dens.view();
 }
 

@@ -42,6 +42,13 @@ class PressureKeeperTest : public testing::Test {
             .write_back = [this] { ++write_backs_; }},
         tuning::PressureReader(root_));
   }
+  // The tracker's probes, as often running as it takes.
+  static void be_late(PressureKeeper& keeper) {
+    wire::RoleToMaster::Strain strain;
+    strain.set_probed(true);
+    strain.set_late_ms(200);
+    for (unsigned i = 0; i < tuning::LoginPace::kLateInARow; ++i) keeper.strain(strain);
+  }
 
   std::string root_;
   std::unique_ptr<io::Loop> loop_;
@@ -95,8 +102,10 @@ TEST_F(PressureKeeperTest, LoginsArePacedWhileSleepersAreLate) {
   strain.set_late_ms(200);
   strain.set_opened(10);
   keeper->strain(strain);
+  EXPECT_EQ(paced_.back(), unbound) << "once is no queue";
+  be_late(*keeper);
   EXPECT_LT(paced_.back(), unbound);
-  EXPECT_NE(keeper->view().find("login_pace goal_ms=3 "), std::string::npos);
+  EXPECT_NE(keeper->view().find("login_pace goal_ms=10 "), std::string::npos);
   strain.set_probed(false);
   keeper->strain(strain);
   EXPECT_EQ(paced_.back(), unbound) << "nobody wakes any more";
@@ -108,10 +117,7 @@ TEST_F(PressureKeeperTest, LoginsArePacedWhileSleepersAreLate) {
 TEST_F(PressureKeeperTest, OfTwoPacesTheSlowerOneIsTold) {
   settings_.set_logins_per_second(10);
   auto keeper = this->keeper();
-  wire::RoleToMaster::Strain late;
-  late.set_probed(true);
-  late.set_late_ms(200);
-  keeper->strain(late);
+  be_late(*keeper);
   uint32_t by_wakes = paced_.back();
   EXPECT_GT(by_wakes, 20u);
   available(10);
@@ -120,7 +126,7 @@ TEST_F(PressureKeeperTest, OfTwoPacesTheSlowerOneIsTold) {
   settings_.set_logins_per_second(10'000);
   keeper->configure(settings_);
   keeper->look();
-  keeper->strain(late);
+  be_late(*keeper);
   EXPECT_EQ(paced_.back(), by_wakes);
 }
 

@@ -385,7 +385,7 @@ constexpr std::array kSchema = {
         "pressure.queue_critical_ms", "The second threshold of the same.",
         [](Settings& s, const V& v) { s.wire.mutable_pressure()->set_queue_critical_ms(u32(v)); }},
     SettingKey{
-        "pressure.wake_goal", Type::kDuration, "\"3ms\"", 0, kMinute, "ms", "",
+        "pressure.wake_goal", Type::kDuration, "\"10ms\"", 0, kMinute, "ms", "",
         "pressure.wake_goal_ms",
         "New connections are served so fast only that a sleeper who wakes meanwhile waits no "
         "longer for a worker. 0: as fast as they come.",

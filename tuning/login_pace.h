@@ -16,9 +16,9 @@
 namespace dormouse::tuning {
 
 struct LoginPaceSettings {
-  uint32_t goal_ms = 3;  // within which a probe must be back; 0: no pacing
-  double least = 50;     // logins a second: never fewer, whatever the probes say
-  double most = 1000;    // as many as the machine could serve: no bound in effect
+  uint32_t goal_ms = 10;  // within which a probe must be back; 0: no pacing
+  double least = 50;      // logins a second: never fewer, whatever the probes say
+  double most = 1000;     // as many as the machine could serve: no bound in effect
 };
 
 class LoginPace {
@@ -34,8 +34,11 @@ class LoginPace {
   static constexpr double kCountMs = 500;
 
   explicit LoginPace(const LoginPaceSettings& settings) { configure(settings); }
+  // Begins anew.
   void configure(const LoginPaceSettings& settings) {
     settings_ = settings;
+    settled_ms_ = 0;
+    late_in_a_row_ = 0;
     settings_.most = std::max(settings_.most, settings_.least);
     rate_ = settings_.most;
   }

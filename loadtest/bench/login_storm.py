@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--users", type=int, default=10000,
                         help="sleepers and clients share them: a storm is of those who were there")
     parser.add_argument("--admission", default="auto", choices=["auto", "bpf", "accept", "off"])
-    parser.add_argument("--wake-goal", default="3ms", help="0ms: logins are not paced")
+    parser.add_argument("--wake-goal", default="10ms", help="0ms: logins are not paced")
     parser.add_argument("--rate", type=int, default=10, help="acts of each kind a second")
     parser.add_argument("--hold", type=int, default=20, help="seconds of a measurement")
     parser.add_argument("--patience", type=int, default=600, help="seconds, of each client")
