@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "imap/syntax/limits.h"
 #include "imap/test_script.h"
 
@@ -93,6 +95,27 @@ io::Task<void> store_and_expunge(Household* home, io::Scope* scope) {
 }
 
 TEST(Commands, flags_and_expunges_are_seen_by_both_sessions) { play(store_and_expunge); }
+
+// RFC 8438: what RFC822.SIZE says in sum.
+io::Task<void> status_size(Household* home, io::Scope* scope) {
+  size_t octets = 0;
+  for (int i = 1; i <= 3; ++i) {
+    std::string text = mail(fmt::format("mail {}", i), std::string(size_t(i) * 10, 'x'));
+    octets += text.size() + size_t(std::ranges::count(text, '\n'));
+    home->deliver("INBOX", std::move(text));
+  }
+  Client* a = co_await logged_in(home, scope, "a");
+  co_await expect(a, "STATUS INBOX (SIZE MESSAGES)",
+                  {"* STATUS INBOX (MESSAGES 3 ", fmt::format("SIZE {})", octets)});
+  co_await expect(a, "SELECT INBOX", {"* 3 EXISTS"});
+  co_await expect(a, "LIST \"\" INBOX RETURN (STATUS (SIZE))",
+                  {fmt::format("* STATUS INBOX (SIZE {})\r\n", octets)});
+  co_await expect(a, "STORE 1:* +FLAGS (\\Deleted)", {"OK"});
+  co_await expect(a, "EXPUNGE", {"OK"});
+  co_await expect(a, "STATUS INBOX (SIZE)", {"(SIZE 0)\r\n"});
+}
+
+TEST(Commands, status_tells_the_size_of_a_mailbox) { play(status_size); }
 
 io::Task<void> copy_and_move(Household* home, io::Scope* scope) {
   for (int i = 1; i <= 3; ++i) home->deliver("INBOX", mail(fmt::format("mail {}", i)));

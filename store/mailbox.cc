@@ -68,6 +68,19 @@ Result<MailboxStatus> read_status(StoreState& state, int64_t mailbox_id) {
   return status;
 }
 
+Result<uint64_t> Mailbox::size_octets() {
+  STORE_TRY(state_->check());
+  STORE_ASSIGN(Transaction transaction, Transaction::read(state_->database));
+  Cursor cursor = state_->database.query(
+      "SELECT COALESCE(SUM(CASE WHEN rfc822_size = ? THEN 2 * file_size ELSE rfc822_size END), 0) "
+      "FROM message WHERE mailbox_id = ?",
+      kSizeUnknown, id_);
+  uint64_t octets = 0;
+  if (cursor.next()) octets = cursor.number(0);
+  STORE_TRY(cursor.status());
+  return octets;
+}
+
 Result<MailboxStatus> Mailbox::status() {
   STORE_TRY(state_->check());
   STORE_ASSIGN(Transaction transaction, Transaction::read(state_->database));

@@ -62,6 +62,20 @@ TEST_F(MailboxTest, DeliverMakesMailboxAndGivesSizes) {
   EXPECT_EQ(need(mailbox.status()).recent, 1u);
 }
 
+TEST_F(MailboxTest, SizeIsABoundUntilAllMessagesHaveBeenCounted) {
+  auto store = open();
+  Mailbox inbox = need(store->open_mailbox("inbox"));
+  EXPECT_EQ(need(inbox.size_octets()), 0u);
+  drop();
+  drop();
+  need(inbox.sync());
+  EXPECT_EQ(need(inbox.size_octets()), 2u * 2 * 18);
+  need(inbox.remember(1, 21, ""));
+  EXPECT_EQ(need(inbox.size_octets()), 21u + 2 * 18);
+  need(inbox.expunge(std::vector<uint32_t>{1}));
+  EXPECT_EQ(need(inbox.size_octets()), 2u * 18);
+}
+
 TEST_F(MailboxTest, DeliveryBeforeTheFirstLoginStillMakesANewUser) {
   int source = ::open("/dev/null", O_RDONLY);
   need(deliver(root_, "INBOX", source));

@@ -132,6 +132,10 @@ class Mailbox {
 
   // --- What it is
   Result<MailboxStatus> status();
+  // Bytes of all messages, every line end counted as CRLF (RFC 8438 3: no less than the sum of
+  // RFC822.SIZE). Nothing is read for it: who nobody has counted yet counts as if each of its bytes
+  // were a line end. One step through the mailbox's rows.
+  Result<uint64_t> size_octets();
   // The permanent keywords, in the order of their bits in Keywords. Never reordered, only extended;
   // `can_add_keywords` of status() says whether a new one would still fit (kKeywordsMax).
   Result<std::vector<std::string>> keywords();

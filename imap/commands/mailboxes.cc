@@ -125,12 +125,16 @@ Result<> put_status(Session& session, store::Mailbox mailbox, std::string_view n
   values.uid_validity = status->uid_validity;
   values.unseen = status->unseen;
   values.highest_mod_seq = status->highest_mod_seq;
+  if ((items & kStatusSize) != 0) {
+    auto octets = mailbox.size_octets();
+    if (!octets) return std::unexpected(octets.error());
+    values.size_octets = *octets;
+  }
   put_status_response(session.out().text(), name, items, values);
   return {};
 }
 
 Answer run(Session& session, const Status& arguments) {
-  if ((arguments.items & kStatusSize) != 0) co_return bad("STATUS SIZE is not offered.");
   auto store = session.user().store();
   if (!store) co_return refusal(store.error());
   auto mailbox = (*store)->open_mailbox(arguments.mailbox);
