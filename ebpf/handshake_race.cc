@@ -250,6 +250,7 @@ class Stretcher {
     }
     std::ranges::sort(uses, std::greater());
     std::vector<uint64_t> places;
+    places.reserve(uses.size());
     for (const auto& [used, where] : uses) places.push_back(where);
     return places;
   }

@@ -60,6 +60,10 @@ struct Listener {
   // `from`: an address of 127.0.0.0/8, for IPv4.
   io::Fd connect(const std::string& from = "") const {
     io::Fd client(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!client) {
+      ADD_FAILURE() << "socket: " << errno;
+      return client;
+    }
     if (!from.empty()) {
       Address source(family, from);
       EXPECT_EQ(::bind(client.get(), source.get(), source.length), 0);
