@@ -30,6 +30,7 @@ int admission(struct __sk_buff* skb) {
   }
   switch (look_at(skb, &facts)) {
     case PACKET_SYN:
+      forget_handshake(facts.flow);
       return admit_syn(&facts.from) ? PASS : DROP;
     case PACKET_ACK:
       if (is_early(facts.flow)) {

@@ -98,7 +98,7 @@ static __always_inline uint64_t mix(uint64_t hash, uint64_t more) {
   return hash ^ hash >> 29;
 }
 
-// `facts` must be zero. Its flow is filled in where the packet is an acknowledgement.
+// Fills in `facts`, which must be zero, for what opens a connection and for acknowledgements.
 static __always_inline enum packet_kind look_at(const struct __sk_buff* skb,
                                                 struct packet_facts* facts) {
   struct admission_prefix* from = &facts->from;
@@ -133,10 +133,9 @@ static __always_inline enum packet_kind look_at(const struct __sk_buff* skb,
     return PACKET_UNREADABLE;
   }
   facts->port = bpf_ntohs(ports[1]);
-  if ((flags & 0x16) == 0x02) return PACKET_SYN;
-  if ((flags & 0x16) != 0x10) return PACKET_OTHER;
   facts->flow = mix(mix(mix(0, source[0]), source[1]), (uint64_t)ports[0] << 16 | ports[1]);
-  return PACKET_ACK;
+  if ((flags & 0x16) == 0x02) return PACKET_SYN;
+  return (flags & 0x16) == 0x10 ? PACKET_ACK : PACKET_OTHER;
 }
 
 // Takes a token: 1, there was none: 0, contended: -1.

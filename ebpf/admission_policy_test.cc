@@ -111,7 +111,7 @@ TEST_F(AdmissionPolicy, after_slow_rates_nobody_waits_longer_than_for_the_new_on
   EXPECT_EQ(let_in(50, "192.0.2.1"), 5u);
 }
 
-TEST_F(AdmissionPolicy, only_the_opening_syn_is_ever_dropped) {
+TEST_F(AdmissionPolicy, a_rate_drops_opening_syns_only) {
   control_.set_rates({.per_second = 1, .burst = 2, .prefix_percent = 100});
   for (const char* from : {"192.0.2.1", "2001:db8::1"}) {
     EXPECT_LE(let_in(10, from), 2u);
@@ -150,6 +150,16 @@ TEST_F(AdmissionPolicy, what_comes_right_behind_a_handshakes_end_is_dropped) {
   }
   EXPECT_EQ(counted(ADMISSION_EARLY), 8 * 2u);
   EXPECT_EQ(counted(ADMISSION_COMPLETED), 8 * 2u);
+}
+
+TEST_F(AdmissionPolicy, a_connection_from_the_same_ports_is_another_one) {
+  EXPECT_TRUE(passes({.flags = test::kAck}));
+  EXPECT_FALSE(passes({.flags = test::kAck}));
+  EXPECT_TRUE(passes({}));  // a SYN, within the 100 ms
+  EXPECT_TRUE(passes({.flags = test::kAck}));
+  EXPECT_FALSE(passes({.flags = test::kAck}));
+  EXPECT_TRUE(passes({.source = 40001}));
+  EXPECT_FALSE(passes({.flags = test::kAck})) << "somebody else's";
 }
 
 TEST_F(AdmissionPolicy, a_handshakes_end_holds_back_nobody_else) {

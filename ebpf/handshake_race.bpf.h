@@ -28,16 +28,27 @@ struct {
   __type(value, uint64_t);
 } handshakes SEC(".maps");
 
+static __always_inline uint32_t handshake_tag(uint64_t flow) { return (uint32_t)flow | 1; }
+
+static __always_inline volatile uint64_t* handshake_of(uint64_t flow) {
+  uint32_t place = (flow >> 32) % HANDSHAKES;
+  return bpf_map_lookup_elem(&handshakes, &place);
+}
+
+// A SYN begins a connection anew, maybe from the ports of one that has just ended.
+static __always_inline void forget_handshake(uint64_t flow) {
+  volatile uint64_t* handshake = handshake_of(flow);
+  if (handshake && *handshake >> 32 == handshake_tag(flow)) *handshake = 0;
+}
+
 // For an acknowledgement that came to a listener: whether it is not the first of late. Remembers it
 // if it is.
 static __always_inline int is_early(uint64_t flow) {
-  uint32_t place = (flow >> 32) % HANDSHAKES;
-  uint32_t tag = (uint32_t)flow | 1;
   uint32_t now_ms = (uint32_t)(policy_clock_ns() / 1000000);
-  uint64_t* handshake = bpf_map_lookup_elem(&handshakes, &place);
+  volatile uint64_t* handshake = handshake_of(flow);
   if (!handshake) return 0;
-  uint64_t seen = *(volatile uint64_t*)handshake;
-  if (seen >> 32 == tag && now_ms - (uint32_t)seen < HANDSHAKE_MS) return 1;
-  *(volatile uint64_t*)handshake = (uint64_t)tag << 32 | now_ms;
+  uint64_t seen = *handshake;
+  if (seen >> 32 == handshake_tag(flow) && now_ms - (uint32_t)seen < HANDSHAKE_MS) return 1;
+  *handshake = (uint64_t)handshake_tag(flow) << 32 | now_ms;
   return 0;
 }
